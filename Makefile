@@ -1,0 +1,69 @@
+# What each target does is said behind its name; make lists them.
+.DEFAULT_GOAL := help
+
+# How long each fuzz target runs.
+FUZZTIME ?= 5s
+# Arguments of make run and make bench, such as ARGS=--secure-port=0.
+ARGS ?=
+
+GO ?= go
+# The tools are pinned in tools/go.mod; they run in the module of the current directory.
+GOFUMPT = $(GO) tool -modfile=tools/go.mod gofumpt
+STATICCHECK = tool -modfile=$(CURDIR)/tools/go.mod staticcheck -checks=all
+
+.PHONY: help run build test unit stories check generate fuzz e2e bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+run: build ## build and serve on 127.0.0.1:6443 with everything in ./gatehouse-data
+	./bin/gatehouse serve $(ARGS)
+
+build: ## build bin/gatehouse
+	$(GO) build -o bin/gatehouse ./cmd/gatehouse
+
+test: unit stories ## run the tests of the main module and the stories with the real kubectl
+
+unit: ## run the tests of the main module
+	$(GO) test -race -shuffle=on -timeout=10m ./...
+
+stories: ## run the stories of the README with the real kubectl
+	$(GO) -C e2e test -shuffle=on -timeout=12m -run='^TestStories$$' .
+
+check: ## format, vet, staticcheck, the picture of the packages, generated files, go.mod
+	@test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)" || { echo "these files need gofumpt" >&2; exit 1; }
+	$(GO) vet ./...
+	$(GO) -C e2e vet ./...
+	$(GO) -C bench vet ./...
+	$(GO) $(STATICCHECK) ./...
+	cd e2e && $(GO) $(STATICCHECK) . ./cluster
+	cd bench && $(GO) $(STATICCHECK) .
+	$(GO) test ./internal/archtest ./internal/flags ./internal/openapi
+	$(GO) mod tidy -diff
+	$(GO) -C e2e mod tidy -diff
+	$(GO) -C e2e/etcd mod tidy -diff
+	$(GO) -C bench mod tidy -diff
+
+# go mod tidy does not look at tools/go.work, which provides the main module there, so it is not run in tools.
+
+generate: ## write docs/flags.md and the OpenAPI documents
+	$(GO) test ./internal/flags -run='^TestDocumentIsCurrent$$' -update
+	$(GO) -C tools run ./openapi
+
+fuzz: ## run every fuzz target for FUZZTIME
+	@set -e; \
+	for file in $$(grep -rl --include='*_test.go' --exclude-dir=e2e --exclude-dir=bench --exclude-dir=tools '^func Fuzz' . | sort); do \
+		for target in $$(sed -n 's/^func \(Fuzz[A-Za-z0-9_]*\)(.*/\1/p' "$$file"); do \
+			echo "$$target in $$(dirname "$$file")"; \
+			$(GO) test -timeout=10m -run='^$$' -fuzz="^$$target$$" -fuzztime=$(FUZZTIME) "$$(dirname "$$file")"; \
+		done; \
+	done
+
+e2e: ## compare with the real kube-apiserver and run all stories; the first time builds it, which takes minutes
+	$(GO) -C e2e test -shuffle=on -timeout=30m ./...
+
+bench: ## measure against the real kube-apiserver; prints the table of docs/performance.md
+	$(GO) -C bench run . $(ARGS)
+
+clean: ## remove what was built; gatehouse-data stays
+	rm -rf bin

@@ -1,0 +1,122 @@
+// Package admission decides on decoded objects: it changes them, then validates them, before they are stored.
+//
+// A [Chain] runs mutators and then validators in order; the first refusal ends it. Plugins hold no state of their own and are safe
+// for concurrent use. Every refusal is an [*api.Error] that names the plugin's reason or the policy. Whether a user may make the request at
+// all has been decided before; admission cannot allow what was refused.
+package admission
+
+import (
+	"context"
+	"errors"
+
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/authz"
+)
+
+// Operation is what is done to an object.
+type Operation string
+
+// Operations.
+const (
+	Create  Operation = "CREATE"
+	Update  Operation = "UPDATE" // update, patch and apply, also of a subresource
+	Delete  Operation = "DELETE" // one object; a deletecollection is one DELETE for each object
+	Connect Operation = "CONNECT"
+)
+
+// Attributes is one object's way through admission. It belongs to one request and is not safe for concurrent use.
+type Attributes struct {
+	// Permit is the request's authorization; plugins that decide by user or verb read it.
+	Permit    authz.Permit
+	Operation Operation
+	// Kind is that of Object, which for a subresource may differ from the kind behind Resource.
+	Kind        schema.GroupVersionKind
+	Resource    schema.GroupVersionResource
+	Subresource string
+	// Namespace is empty for cluster-scoped objects. Name may be empty on Create.
+	Namespace, Name string
+	// Object is nil on Delete, OldObject on Create. Mutators change what Object points to; OldObject is never changed.
+	Object, OldObject runtime.Object
+	DryRun            bool
+	// Warnings receives texts for the client; nil drops them.
+	Warnings *api.Warnings
+	// Annotate adds to the audit record; nil drops what is added.
+	Annotate func(key, value string)
+}
+
+// Mutator changes objects.
+type Mutator interface {
+	// Mutate changes a.Object in place, or refuses with an [*api.Error].
+	Mutate(ctx context.Context, a *Attributes) error
+}
+
+// Validator refuses objects.
+type Validator interface {
+	// Validate changes nothing and returns nil or an [*api.Error].
+	Validate(ctx context.Context, a *Attributes) error
+}
+
+// ErrNoPermit is the cause of the refusal of attributes without a valid permit.
+var ErrNoPermit = errors.New("admission without a permit")
+
+// Chain is the plugins of a server in their order. The zero Chain admits what carries a valid permit.
+type Chain struct {
+	Mutators   []Mutator
+	Validators []Validator
+}
+
+// Mutate runs the mutators until one refuses.
+func (c *Chain) Mutate(ctx context.Context, a *Attributes) error {
+	if !a.Permit.Valid() {
+		return api.Internal(ErrNoPermit)
+	}
+	for _, m := range c.Mutators {
+		if err := m.Mutate(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Validate runs the validators until one refuses.
+func (c *Chain) Validate(ctx context.Context, a *Attributes) error {
+	if !a.Permit.Valid() {
+		return api.Internal(ErrNoPermit)
+	}
+	for _, v := range c.Validators {
+		if err := v.Validate(ctx, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *Attributes) annotate(key, value string) {
+	if a.Annotate != nil {
+		a.Annotate(key, value)
+	}
+}
+
+// displayName is what a refusal calls the object: its name, or what the name will be generated from.
+func (a *Attributes) displayName() string {
+	if a.Name != "" {
+		return a.Name
+	}
+	m, err := meta.Accessor(a.Object)
+	if err != nil {
+		return ""
+	}
+	if m.GetName() != "" {
+		return m.GetName()
+	}
+	return m.GetGenerateName()
+}
+
+// forbidden is 403 for the object under admission.
+func (a *Attributes) forbidden(why error) *api.Error {
+	return api.Forbidden(a.Resource.GroupResource(), a.displayName(), why)
+}

@@ -1,0 +1,70 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+// Namespaces finds namespaces.
+type Namespaces interface {
+	// Namespace returns the stored namespace, as current as a consistent read, and whether it exists. The object is not changed by
+	// the caller.
+	Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error)
+}
+
+// NamespaceLifecycle keeps objects from being created where they would outlive their namespace, and the namespaces that the
+// cluster itself needs from being deleted. It is a Validator, to be asked first, and decides like the plugin of that
+// name in kube-apiserver, except that kube-node-lease cannot be deleted either.
+type NamespaceLifecycle struct {
+	// Namespaces is required.
+	Namespaces Namespaces
+}
+
+// Validate refuses with 404 in a namespace that does not exist and 403 in one that is terminating.
+func (l NamespaceLifecycle) Validate(ctx context.Context, a *Attributes) error {
+	if a.Kind.GroupKind() == (schema.GroupKind{Kind: "Namespace"}) {
+		if a.Operation == Delete && slices.Contains(requiredNamespaces(), a.Name) {
+			return a.forbidden(errors.New("this namespace may not be deleted"))
+		}
+		return nil
+	}
+	if a.Namespace == "" || a.Operation == Delete || a.isAccessReview() {
+		return nil
+	}
+	ns, found, err := l.Namespaces.Namespace(ctx, a.Namespace)
+	if err != nil {
+		return api.ToError(err)
+	}
+	if !found {
+		return api.NotFound(schema.GroupResource{Resource: "namespaces"}, a.Namespace)
+	}
+	if a.Operation != Create || (ns.Status.Phase != corev1.NamespaceTerminating && ns.DeletionTimestamp == nil) {
+		return nil
+	}
+	refusal := a.forbidden(fmt.Errorf("unable to create new content in namespace %s because it is being terminated", a.Namespace))
+	refusal.Status.Details.Causes = append(refusal.Status.Details.Causes, metav1.StatusCause{
+		Type:    corev1.NamespaceTerminatingCause,
+		Message: fmt.Sprintf("namespace %s is being terminated", a.Namespace),
+		Field:   "metadata.namespace",
+	})
+	return refusal
+}
+
+// requiredNamespaces are those that the control plane works in.
+func requiredNamespaces() []string {
+	return []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, corev1.NamespaceNodeLease}
+}
+
+// isAccessReview tells the one namespaced kind that is answered and not stored: its answer must not depend on whether the namespace
+// exists.
+func (a *Attributes) isAccessReview() bool {
+	return a.Resource.Group == "authorization.k8s.io" && a.Resource.Resource == "localsubjectaccessreviews"
+}

@@ -1,0 +1,220 @@
+package admission
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/policies"
+)
+
+// Keys of the audit annotations that policies leave.
+const (
+	// AnnotationDigest is the digest of the policy set that the request was put to.
+	AnnotationDigest = "policy.gatehouse.dev/digest"
+	// AnnotationDenied, AnnotationWarned and AnnotationAudited list the violations with that action.
+	AnnotationDenied  = "policy.gatehouse.dev/denied"
+	AnnotationWarned  = "policy.gatehouse.dev/warned"
+	AnnotationAudited = "policy.gatehouse.dev/audited"
+	// AnnotationMutated lists the names of the policies that changed the object.
+	AnnotationMutated = "policy.gatehouse.dev/mutated"
+)
+
+// Bounds of what one refusal or annotation carries: violations, and bytes of the text of all of them.
+const (
+	maxCauses    = 32
+	maxTextBytes = 8 << 10
+)
+
+// CausePolicyViolation is the type of the causes in the Status of a refusal, one for each violation.
+const CausePolicyViolation metav1.CauseType = "PolicyViolation"
+
+// Policies puts objects to the Rego policies. It is a Mutator and a Validator. The object is converted to its generic form only if some
+// policy is about its kind.
+type Policies struct {
+	// Engine is required.
+	Engine *policies.Engine
+	// Namespaces gives policies the labels of the object's namespace, if one asks for them; nil leaves them unknown, in
+	// which case selectors match.
+	Namespaces Namespaces
+}
+
+// Mutate applies the mutate policies. What they make must decode strictly into the object's type.
+func (p Policies) Mutate(ctx context.Context, a *Attributes) error {
+	mutating, _ := p.matches(a)
+	if !mutating || a.Object == nil {
+		return nil
+	}
+	review, err := p.review(ctx, a)
+	if err != nil {
+		return api.ToError(err)
+	}
+	result, changed, err := p.Engine.Mutate(ctx, review)
+	if err != nil {
+		var failed *policies.PolicyError
+		if errors.As(err, &failed) {
+			return a.denied([]policies.Violation{{Policy: failed.Policy, Message: "the policy could not be applied"}}).Wrap(err)
+		}
+		return api.Internal(err)
+	}
+	if len(changed) == 0 {
+		return nil
+	}
+	a.annotate(AnnotationMutated, strings.Join(changed, ","))
+	if err := replace(a.Object, result); err != nil {
+		v := policies.Violation{Policy: strings.Join(changed, ","), Message: "the changed object does not decode"}
+		return a.denied([]policies.Violation{v}).Wrap(err)
+	}
+	return nil
+}
+
+// Validate refuses on a violation with the action deny, and passes warnings and audit annotations on.
+func (p Policies) Validate(ctx context.Context, a *Attributes) error {
+	_, validating := p.matches(a)
+	if !validating {
+		return nil
+	}
+	review, err := p.review(ctx, a)
+	if err != nil {
+		return api.ToError(err)
+	}
+	found, err := p.Engine.Validate(ctx, review)
+	if err != nil {
+		return api.Internal(err)
+	}
+	a.annotate(AnnotationDigest, p.Engine.Digest())
+	byAction := map[policies.Action][]policies.Violation{}
+	for _, v := range found {
+		switch v.Action {
+		case policies.ActionWarn:
+			a.Warnings.Add(fmt.Sprintf("policy %q: %s", v.Policy, v))
+			byAction[v.Action] = append(byAction[v.Action], v)
+		case policies.ActionAudit:
+			byAction[v.Action] = append(byAction[v.Action], v)
+		default: // what is no known action denies
+			byAction[policies.ActionDeny] = append(byAction[policies.ActionDeny], v)
+		}
+	}
+	for action, name := range map[policies.Action]string{
+		policies.ActionDeny: AnnotationDenied, policies.ActionWarn: AnnotationWarned, policies.ActionAudit: AnnotationAudited,
+	} {
+		if list := byAction[action]; len(list) > 0 {
+			a.annotate(name, text(list, "%s: "))
+		}
+	}
+	if denied := byAction[policies.ActionDeny]; len(denied) > 0 {
+		return a.denied(denied)
+	}
+	return nil
+}
+
+func (p Policies) matches(a *Attributes) (mutating, validating bool) {
+	return p.Engine.Matches(a.Kind.Group, a.Kind.Kind, string(a.Operation), a.Subresource)
+}
+
+// review converts the attributes.
+func (p Policies) review(ctx context.Context, a *Attributes) (*policies.Review, error) {
+	r := &policies.Review{
+		Operation: string(a.Operation), Group: a.Kind.Group, Version: a.Kind.Version, Kind: a.Kind.Kind,
+		Resource: a.Resource.Resource, Subresource: a.Subresource, Namespace: a.Namespace, Name: a.Name,
+		User: a.Permit.User(), DryRun: a.DryRun,
+	}
+	var err error
+	if r.Object, err = generic(a, a.Object); err != nil {
+		return nil, err
+	}
+	if r.OldObject, err = generic(a, a.OldObject); err != nil {
+		return nil, err
+	}
+	if a.Namespace == "" || p.Namespaces == nil || !p.Engine.SelectsNamespaces() {
+		return r, nil
+	}
+	ns, found, err := p.Namespaces.Namespace(ctx, a.Namespace)
+	if err != nil {
+		return nil, err
+	}
+	if found {
+		r.NamespaceLabels = map[string]string{}
+		if ns.Labels != nil {
+			r.NamespaceLabels = ns.Labels
+		}
+	}
+	return r, nil
+}
+
+// generic returns the object as decoded JSON, with the kind that a typed object may leave out. A nil object gives nil.
+func generic(a *Attributes, object runtime.Object) (map[string]any, error) {
+	if object == nil {
+		return nil, nil
+	}
+	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
+	if err != nil {
+		return nil, fmt.Errorf("admission: convert %s: %w", a.Kind.Kind, err)
+	}
+	if m["kind"] == nil || m["apiVersion"] == nil {
+		m["apiVersion"], m["kind"] = a.Kind.ToAPIVersionAndKind()
+	}
+	return m, nil
+}
+
+// replace makes object hold what m describes. On an error object is unchanged.
+func replace(object runtime.Object, m map[string]any) error {
+	if u, ok := object.(*unstructured.Unstructured); ok {
+		u.Object = m
+		return nil
+	}
+	target := reflect.ValueOf(object)
+	if target.Kind() != reflect.Pointer || target.IsNil() {
+		return fmt.Errorf("object is a %T, want a pointer", object)
+	}
+	fresh := reflect.New(target.Type().Elem())
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(m, fresh.Interface(), true); err != nil {
+		return err
+	}
+	kind := object.GetObjectKind().GroupVersionKind()
+	target.Elem().Set(fresh.Elem())
+	object.GetObjectKind().SetGroupVersionKind(kind)
+	return nil
+}
+
+// denied is the 403 with one cause for each violation.
+func (a *Attributes) denied(list []policies.Violation) *api.Error {
+	details := &metav1.StatusDetails{Name: a.displayName(), Group: a.Resource.Group, Kind: a.Resource.Resource}
+	for _, v := range list[:min(len(list), maxCauses)] {
+		details.Causes = append(details.Causes, metav1.StatusCause{Type: CausePolicyViolation, Message: v.Message, Field: v.Field})
+	}
+	return &api.Error{Status: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden,
+		Message: text(list, "admission policy %q denied the request: "), Details: details,
+	}}
+}
+
+// text writes violations one after the other, each policy once with the heading in front.
+func text(list []policies.Violation, heading string) string {
+	var b strings.Builder
+	for i, v := range list {
+		switch {
+		case i == 0:
+			fmt.Fprintf(&b, heading, v.Policy)
+		case v.Policy == list[i-1].Policy:
+			b.WriteString(", ")
+		default:
+			b.WriteString("; ")
+			fmt.Fprintf(&b, heading, v.Policy)
+		}
+		if i >= maxCauses || b.Len() > maxTextBytes {
+			fmt.Fprintf(&b, "and %d more", len(list)-i)
+			break
+		}
+		b.WriteString(v.String())
+	}
+	return b.String()
+}

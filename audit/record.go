@@ -1,0 +1,290 @@
+package audit
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/uuid"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+// Request is what is known of a request once its user is.
+type Request struct {
+	// AuditID ties the events of a request together and is what the Audit-ID response header says. Empty makes a random one. Clients may
+	// choose it, so it is not unique.
+	AuditID string
+	User    api.User
+	// Impersonated is the user acted as, where that is known already.
+	Impersonated *api.User
+	Info         api.RequestInfo
+	// SourceIPs end with the address of the peer; those before it are claims.
+	SourceIPs             []string
+	UserAgent, RequestURI string
+	// Method is the HTTP method. It is not recorded; Info.Verb is.
+	Method string
+	// Received is when the request arrived; zero is now.
+	Received time.Time
+	// AuthMethod is how the user was authenticated, as in authn.Result.
+	AuthMethod string
+}
+
+// Record is the audit of one request. A nil *Record, as [Log.Begin] returns for a request that is not recorded, ignores all
+// calls. It is safe for concurrent use.
+type Record struct {
+	log      *Log
+	decision decision
+	secret   bool
+
+	mu    sync.Mutex // guards the fields below
+	event Event      // Annotations are never nil
+	done  bool       // Finish or Close was called
+}
+
+// Begin starts the audit of a request. For a request that can change something, or opens a way into a pod or node, it
+// returns when the RequestReceived event is durable. The error is an *[api.Error] with code 503; the request must not be executed then.
+// A nil Record without an error means that the policy does not want the request recorded.
+func (l *Log) Begin(ctx context.Context, r Request) (*Record, error) {
+	d := l.policy.Load().decide(r.User, r.Info)
+	if d.level == LevelNone {
+		return nil, nil
+	}
+	rec := l.newRecord(r, d)
+	first := precedes(r.Info)
+	if err := l.admit(first, rec.secret); err != nil {
+		return nil, err
+	}
+	if d.omit.has(StageRequestReceived) {
+		return rec, nil
+	}
+	event := rec.encode(StageRequestReceived, rec.event.RequestReceivedTimestamp.Time)
+	if !first {
+		if err := l.queue.push(ctx, &entry{event: event}); err != nil {
+			return nil, notWritten(err)
+		}
+		return rec, nil
+	}
+	if err := l.append(ctx, event); err != nil {
+		if errors.Is(err, errLate) {
+			rec.notExecuted()
+		}
+		return nil, err
+	}
+	return rec, nil
+}
+
+// admit refuses requests while records cannot be written. A write that has a RequestReceived event is refused by the attempt to
+// write that event, and so serves as the test whether writing works again. Reads of secrets are refused at once, other reads as soon as the
+// queue is half full, so that those that run have room for their ResponseComplete.
+func (l *Log) admit(first, secret bool) error {
+	err := l.committer.failure.Load().error()
+	if err == nil {
+		return nil
+	}
+	if secret && !first || 2*l.queue.fill() > l.opts.MaxQueueBytes {
+		return notWritten(err)
+	}
+	return nil
+}
+
+func (l *Log) newRecord(r Request, d decision) *Record {
+	if r.AuditID == "" {
+		r.AuditID = uuid.NewString()
+	}
+	if r.Received.IsZero() {
+		r.Received = l.opts.Clock()
+	}
+	rec := &Record{log: l, decision: d, secret: sensitive(r.Info)}
+	e := &rec.event
+	e.Kind, e.APIVersion, e.Level = eventKind, eventAPIVersion, d.level
+	e.AuditID = clamp(r.AuditID, MaxNameBytes)
+	e.RequestURI = redactURI(r.RequestURI)
+	e.Verb = clamp(r.Info.Verb, MaxNameBytes)
+	e.User = userForLog(r.User)
+	if r.Impersonated != nil {
+		u := userForLog(*r.Impersonated)
+		e.ImpersonatedUser = &u
+	}
+	e.SourceIPs = sourcesForLog(r.SourceIPs)
+	e.UserAgent = freeText(r.UserAgent, MaxUserAgentBytes)
+	if r.Info.IsResource {
+		e.ObjectRef = &ObjectReference{
+			Resource: clamp(r.Info.Resource, MaxNameBytes), Namespace: clamp(r.Info.Namespace, MaxNameBytes),
+			Name: clamp(r.Info.Name, MaxNameBytes), APIGroup: clamp(r.Info.Group, MaxNameBytes),
+			APIVersion: clamp(r.Info.Version, MaxNameBytes), Subresource: clamp(r.Info.Subresource, MaxNameBytes),
+		}
+	}
+	e.RequestReceivedTimestamp = metav1.NewMicroTime(r.Received)
+	e.Annotations = make(map[string]string, 4)
+	if r.AuthMethod != "" {
+		e.Annotations[AnnotationMethod] = clamp(r.AuthMethod, MaxNameBytes)
+	}
+	return rec
+}
+
+// encode is called with mu held, or before the record is shared.
+func (r *Record) encode(stage Stage, at time.Time) []byte {
+	r.event.Stage = stage
+	r.event.StageTimestamp = metav1.NewMicroTime(at)
+	return r.event.AppendJSON(make([]byte, 0, 1024+len(r.event.RequestObject)+len(r.event.ResponseObject)))
+}
+
+// AuditID is the identifier of the request's events, empty for a nil Record.
+func (r *Record) AuditID() string {
+	if r == nil {
+		return ""
+	}
+	return r.event.AuditID // never changes
+}
+
+// Annotate adds an annotation to the events that follow. Credentials in the value are replaced, its length is
+// bounded, and keys under AnnotationPrefix are ignored. The last value of a key wins.
+func (r *Record) Annotate(key, value string) {
+	if r == nil || strings.HasPrefix(key, AnnotationPrefix) {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.annotate(key, value)
+}
+
+// annotate is called with mu held.
+func (r *Record) annotate(key, value string) {
+	key = clamp(key, MaxNameBytes)
+	if _, there := r.event.Annotations[key]; !there && len(r.event.Annotations) >= MaxAnnotations {
+		return
+	}
+	r.event.Annotations[key] = freeText(value, MaxAnnotationBytes)
+}
+
+// SetImpersonated records the user that the request acts as.
+func (r *Record) SetImpersonated(u api.User) {
+	if r == nil {
+		return
+	}
+	info := userForLog(u)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.event.ImpersonatedUser = &info
+}
+
+// SetObject records the name that the server chose for an object.
+func (r *Record) SetObject(name string) {
+	if r == nil {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.event.ObjectRef != nil {
+		r.event.ObjectRef.Name = clamp(name, MaxNameBytes)
+	}
+}
+
+// WantsRequestObject reports whether a request body would be recorded, so that the caller can spare itself to make it.
+func (r *Record) WantsRequestObject() bool {
+	return r != nil && !r.secret && (r.decision.level == LevelRequest || r.decision.level == LevelRequestResponse)
+}
+
+// WantsResponseObject is WantsRequestObject for the response.
+func (r *Record) WantsResponseObject() bool {
+	return r != nil && !r.secret && r.decision.level == LevelRequestResponse
+}
+
+// SetRequestObject records the body of the request, in JSON, if the policy wants it and it holds no credentials. The
+// bytes are not kept. A body that is not JSON or over MaxObjectBytes is left out, with an annotation that says so.
+func (r *Record) SetRequestObject(body []byte) {
+	if r.WantsRequestObject() {
+		r.setObject(&r.event.RequestObject, body)
+	}
+}
+
+// SetResponseObject is SetRequestObject for the response.
+func (r *Record) SetResponseObject(body []byte) {
+	if r.WantsResponseObject() {
+		r.setObject(&r.event.ResponseObject, body)
+	}
+}
+
+func (r *Record) setObject(to *json.RawMessage, body []byte) {
+	object, err := objectForLog(body, r.decision.omitManagedFields)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case errors.Is(err, errObjectTooLarge):
+		r.annotate(AnnotationTruncated, "true")
+	case err != nil:
+		r.annotate(AnnotationOmitted, err.Error())
+	default:
+		*to = object
+	}
+}
+
+// ResponseStarted records that the headers of a long-running response were sent. Other responses do not have this stage.
+func (r *Record) ResponseStarted(code int) {
+	if r == nil || r.decision.omit.has(StageResponseStarted) {
+		return
+	}
+	r.mu.Lock()
+	if r.done {
+		r.mu.Unlock()
+		return
+	}
+	r.event.ResponseStatus = &metav1.Status{Code: int32(code)}
+	event := r.encode(StageResponseStarted, r.log.opts.Clock())
+	r.mu.Unlock()
+	r.push(event)
+}
+
+// Finish records how the request ended. status is what a refused client was told, nil otherwise. It waits only while the
+// queue is full. The first call of Finish or Close counts.
+func (r *Record) Finish(code int, status *metav1.Status) {
+	if r != nil {
+		r.end(StageResponseComplete, code, status, r.push)
+	}
+}
+
+// Close records stage Panic with code 500 unless Finish was called; it is meant to be deferred right after Begin.
+func (r *Record) Close() {
+	if r != nil {
+		r.end(StagePanic, 500, nil, r.push)
+	}
+}
+
+// notExecuted ends a record whose request was refused because the record was late; it may yet appear in the log.
+func (r *Record) notExecuted() {
+	r.event.Annotations[AnnotationOutcome] = "not-executed"
+	r.end(StageResponseComplete, 503, nil, func(event []byte) {
+		if err := r.log.queue.force(&entry{event: event}); err != nil {
+			r.log.opts.Logger.Error("an audit record came after the log was closed", "stage", StageResponseComplete)
+		}
+	})
+}
+
+func (r *Record) end(stage Stage, code int, status *metav1.Status, push func([]byte)) {
+	r.mu.Lock()
+	if r.done {
+		r.mu.Unlock()
+		return
+	}
+	r.done = true
+	if r.decision.omit.has(stage) {
+		r.mu.Unlock()
+		return
+	}
+	r.event.ResponseStatus = statusForLog(code, status, r.secret)
+	event := r.encode(stage, r.log.opts.Clock())
+	r.mu.Unlock()
+	push(event)
+}
+
+// push queues an event that nobody waits for.
+func (r *Record) push(event []byte) {
+	if err := r.log.queue.push(context.Background(), &entry{event: event}); err != nil {
+		r.log.opts.Logger.Error("an audit record came after the log was closed")
+	}
+}

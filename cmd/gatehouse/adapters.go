@@ -1,0 +1,170 @@
+package main
+
+import (
+	"context"
+	"crypto"
+	"errors"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/audit"
+	"github.com/gatehouse/gatehouse/authn"
+	"github.com/gatehouse/gatehouse/authn/serviceaccount"
+	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/internal/flags"
+	"github.com/gatehouse/gatehouse/internal/openapi"
+	"github.com/gatehouse/gatehouse/policies"
+	"github.com/gatehouse/gatehouse/resource"
+	"github.com/gatehouse/gatehouse/server"
+)
+
+// Siblings in the import lattice do not know one another. What one needs of another passes through here.
+
+// policyDenier lets the authorize policies deny above RBAC.
+type policyDenier struct{ engine *policies.Engine }
+
+// Authorize denies what a policy denies. A policy that cannot be evaluated denies too.
+func (d policyDenier) Authorize(ctx context.Context, user api.User, info api.RequestInfo) (authz.Decision, string, error) {
+	denied, name, reason, err := d.engine.Deny(ctx, user, info)
+	switch {
+	case err != nil:
+		return authz.Deny, "", err
+	case denied:
+		return authz.Deny, `denied by authorization policy "` + name + `": ` + reason, nil
+	}
+	return authz.NoOpinion, "", nil
+}
+
+// alwaysAllow is --authorization-mode=AlwaysAllow.
+type alwaysAllow struct{}
+
+// Authorize allows everything.
+func (alwaysAllow) Authorize(context.Context, api.User, api.RequestInfo) (authz.Decision, string, error) {
+	return authz.Allow, "everything is allowed by --" + "authorization-mode=" + flags.AlwaysAllow, nil
+}
+
+// auditOff is the audit log of a server without one, which only the compatible profile allows.
+type auditOff struct{}
+
+// Begin returns the nil record, which ignores what it is told.
+func (auditOff) Begin(context.Context, audit.Request) (*audit.Record, error) { return nil, nil }
+
+// finder finds objects for the stages that decide by them. Its reads carry a system permit: they are the
+// server's own, whoever asks.
+type finder struct {
+	service *resource.Service // set once, before anything is served
+}
+
+// get reads from the cache and, where that has nothing, again after catching up with the store.
+func (f *finder) get(ctx context.Context, why string, info api.RequestInfo) (resource.Object, bool, error) {
+	info.IsResource, info.Version, info.Verb = true, "v1", "get"
+	permit := authz.System(why, info)
+	for _, version := range []string{"0", ""} {
+		result, err := f.service.Get(ctx, permit, version)
+		if err == nil {
+			o, err := result.Type.Decode(result.Item)
+			return o, err == nil, err
+		}
+		if !api.IsReason(err, metav1.StatusReasonNotFound) {
+			return nil, false, err
+		}
+	}
+	return nil, false, nil
+}
+
+// Namespace implements admission.Namespaces.
+func (f *finder) Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error) {
+	o, found, err := f.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name})
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return o.(*corev1.Namespace), true, nil
+}
+
+// Pod implements serviceaccount.Pods with a consistent read.
+func (f *finder) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, bool, error) {
+	if _, err := f.service.Mirror.Fresh(ctx); err != nil {
+		return nil, false, err
+	}
+	o, found, err := f.get(ctx, "token request", api.RequestInfo{Resource: "pods", Namespace: namespace, Name: name})
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return o.(*corev1.Pod), true, nil
+}
+
+// Lookup implements serviceaccount.Objects.
+func (f *finder) Lookup(ctx context.Context, kind, namespace, name string) (string, *time.Time, bool, error) {
+	plural, known := map[string]string{
+		"ServiceAccount": "serviceaccounts", "Pod": "pods", "Secret": "secrets", "Node": "nodes",
+	}[kind]
+	if !known {
+		return "", nil, false, errors.New("tokens cannot be bound to a " + kind)
+	}
+	o, found, err := f.get(ctx, "token check", api.RequestInfo{Resource: plural, Namespace: namespace, Name: name})
+	if err != nil || !found {
+		return "", nil, false, err
+	}
+	var deletion *time.Time
+	if t := o.GetDeletionTimestamp(); t != nil {
+		deletion = &t.Time
+	}
+	return string(o.GetUID()), deletion, true, nil
+}
+
+// tokenReviewer answers TokenReviews from the chain that authenticates requests.
+type tokenReviewer struct{ chain *authn.Chain }
+
+// ReviewToken implements resource.TokenReviewer.
+func (r tokenReviewer) ReviewToken(ctx context.Context, token string, audiences []string) (api.User, []string, bool, string) {
+	result, err := r.chain.Token(ctx, token, audiences)
+	if err != nil {
+		return api.User{}, nil, false, "the token is not valid here"
+	}
+	return result.User, result.Audiences, true, ""
+}
+
+// specification hands the embedded OpenAPI documents to the server.
+type specification struct{ documents *openapi.Documents }
+
+// V2 implements server.OpenAPI.
+func (s specification) V2() server.Spec { return server.Spec(s.documents.V2()) }
+
+// V3 implements server.OpenAPI.
+func (s specification) V3() map[string]server.Spec {
+	specs := map[string]server.Spec{}
+	for path, d := range s.documents.V3() {
+		specs[path] = server.Spec(d)
+	}
+	return specs
+}
+
+// anonymous translates the flag.
+func anonymous(a flags.Anonymous) authn.Anonymous {
+	switch a {
+	case flags.AnonymousAny:
+		return authn.Anonymous{Enabled: true}
+	case flags.AnonymousHealth:
+		return authn.Anonymous{Enabled: true, Paths: []string{"/livez", "/readyz", "/healthz", "/version"}}
+	}
+	return authn.Anonymous{}
+}
+
+// loadKeys reads the keys that verify tokens; without files that is the public half of the signing key.
+func loadKeys(signing crypto.Signer, files []string) (*serviceaccount.Keys, error) {
+	var public []crypto.PublicKey
+	if len(files) == 0 {
+		public = append(public, signing.Public())
+	}
+	for _, file := range files {
+		keys, err := serviceaccount.LoadPublicKeys(file)
+		if err != nil {
+			return nil, err
+		}
+		public = append(public, keys...)
+	}
+	return serviceaccount.NewKeys(signing, public)
+}

@@ -1,0 +1,327 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/gatehouse/gatehouse/admission"
+	"github.com/gatehouse/gatehouse/audit"
+	"github.com/gatehouse/gatehouse/authn"
+	"github.com/gatehouse/gatehouse/authn/clientcert"
+	"github.com/gatehouse/gatehouse/authn/serviceaccount"
+	"github.com/gatehouse/gatehouse/authn/tokenfile"
+	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/authz/rbac"
+	"github.com/gatehouse/gatehouse/internal/flags"
+	"github.com/gatehouse/gatehouse/internal/openapi"
+	"github.com/gatehouse/gatehouse/internal/pki"
+	"github.com/gatehouse/gatehouse/policies"
+	"github.com/gatehouse/gatehouse/ratelimit"
+	"github.com/gatehouse/gatehouse/resource"
+	"github.com/gatehouse/gatehouse/server"
+	"github.com/gatehouse/gatehouse/store"
+	"github.com/gatehouse/gatehouse/store/embedded"
+)
+
+// service answers requests on its listener. It calls ready once, when /readyz succeeds, and returns nil some time
+// after ctx has ended, with what it holds closed and within stopGrace; any other end is an error.
+type service func(ctx context.Context, ready func()) error
+
+// parts are the stages of a server, as far as they are made.
+type parts struct {
+	wiring
+	engine    *policies.Engine
+	log       *audit.Log // nil where auditing is off
+	index     *rbac.Index
+	chain     authz.Chain
+	mirror    *store.Mirror
+	resources *resource.Service
+	authn     *authn.Chain
+	server    *server.Server
+	reload    []reloader
+	started   readiness
+	close     []func() error // in the order in which they were opened
+}
+
+// wire makes a service by plain constructors, in the order in which a request meets what they make, last first. Its context
+// ends with the service's.
+func wire(ctx context.Context, w wiring) (_ service, err error) {
+	p := &parts{wiring: w}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, p.closeAll())
+		}
+	}()
+	for _, make := range []func(context.Context) error{
+		p.makePolicies, p.makeAudit, p.makeStore, p.makeAuthorization, p.makeResources, p.makeAuthentication, p.makeServer,
+	} {
+		if err := make(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return p.serve, nil
+}
+
+func (p *parts) closeAll() error {
+	var errs []error
+	for _, c := range slices.Backward(p.close) {
+		errs = append(errs, c())
+	}
+	return errors.Join(errs...)
+}
+
+func (p *parts) makePolicies(context.Context) (err error) {
+	p.engine, err = policies.New(policies.Options{NoDefaults: p.options.Profile == flags.Compatible, Logger: p.logger})
+	if err != nil || p.options.PolicyDir == "" {
+		return err
+	}
+	if err := p.engine.Load(p.options.PolicyDir); err != nil {
+		return fmt.Errorf("--policy-dir: %w", err)
+	}
+	return nil
+}
+
+func (p *parts) makeAudit(context.Context) error {
+	o := p.options
+	if o.AuditLogPath == "" {
+		return nil
+	}
+	var policy *audit.Policy
+	if o.AuditPolicyFile != "" {
+		var err error
+		if policy, err = audit.LoadPolicy(o.AuditPolicyFile); err != nil {
+			return fmt.Errorf("--audit-policy-file: %w", err)
+		}
+	}
+	log, err := audit.Open(audit.Options{
+		Path: o.AuditLogPath, Policy: policy, Logger: p.logger,
+		MaxSizeBytes: int64(o.AuditLogMaxSize) << 20, MaxBackups: o.AuditLogMaxBackup,
+		MaxAge: time.Duration(o.AuditLogMaxAge) * 24 * time.Hour,
+	})
+	if err != nil {
+		return err
+	}
+	p.log = log
+	p.close = append(p.close, log.Close)
+	return nil
+}
+
+func (p *parts) makeStore(ctx context.Context) error {
+	client, err := p.etcdClient(ctx)
+	if err != nil {
+		return err
+	}
+	p.mirror = store.NewMirror(store.NewEtcd(client, p.options.EtcdPrefix), p.logger)
+	return nil
+}
+
+func (p *parts) etcdClient(ctx context.Context) (*clientv3.Client, error) {
+	o := p.options
+	if len(o.EtcdServers) > 0 {
+		client, err := store.Dial(store.DialOptions{
+			Servers: o.EtcdServers, CAFile: o.EtcdCAFile, CertFile: o.EtcdCertFile, KeyFile: o.EtcdKeyFile,
+		})
+		if err == nil {
+			p.close = append(p.close, client.Close)
+		}
+		return client, err
+	}
+	etcd, err := embedded.Start(ctx, embedded.Options{Dir: p.dir.Path("etcd")})
+	if err != nil {
+		return nil, err
+	}
+	p.close = append(p.close, func() error { etcd.Close(); return nil })
+	return etcd.Client(), nil
+}
+
+func (p *parts) makeAuthorization(context.Context) error {
+	p.index = rbac.New()
+	p.chain.Deniers = []authz.Authorizer{policyDenier{p.engine}}
+	for _, mode := range p.options.AuthorizationModes {
+		switch mode {
+		case flags.RBAC:
+			p.chain.Allowers = append(p.chain.Allowers, p.index)
+		case flags.AlwaysAllow:
+			p.chain.Allowers = append(p.chain.Allowers, alwaysAllow{})
+		default:
+			return fmt.Errorf("--authorization-mode: %s is not implemented", mode)
+		}
+	}
+	return nil
+}
+
+func (p *parts) makeResources(context.Context) error {
+	table, err := resource.Builtin()
+	if err != nil {
+		return err
+	}
+	find := &finder{}
+	chain := &admission.Chain{
+		Validators: []admission.Validator{
+			admission.NamespaceLifecycle{Namespaces: find},
+			admission.Escalation{Rules: p.index, Authorizer: p.chain},
+			admission.Policies{Engine: p.engine, Namespaces: find},
+		},
+		Mutators: []admission.Mutator{admission.Policies{Engine: p.engine, Namespaces: find}},
+	}
+	issuer, keys, err := p.makeIssuer(find)
+	if err != nil {
+		return err
+	}
+	p.authn = &authn.Chain{APIAudiences: p.audiences(), Anonymous: anonymous(p.options.Anonymous)}
+	tokens, err := serviceaccount.NewAuthenticator(serviceaccount.AuthenticatorOptions{
+		Issuers: p.issuers(), Audiences: p.audiences(), Keys: keys, Objects: find, Clock: time.Now,
+	})
+	if err != nil {
+		return err
+	}
+	p.authn.Tokens = append(p.authn.Tokens, tokens)
+	p.resources = resource.NewService(resource.Config{
+		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.index,
+		Issuer: issuer, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
+	})
+	find.service = p.resources
+	return nil
+}
+
+func (p *parts) makeIssuer(find *finder) (*serviceaccount.Issuer, *serviceaccount.Keys, error) {
+	o := p.options
+	signingFile := o.ServiceAccountSigningKeyFile
+	if signingFile == "" && p.material != nil {
+		signingFile = p.material.ServiceAccountKey
+	}
+	signing, err := serviceaccount.LoadSigningKey(signingFile)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
+	}
+	keys, err := loadKeys(signing, o.ServiceAccountKeyFiles)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--service-account-key-file: %w", err)
+	}
+	issuer, err := serviceaccount.NewIssuer(serviceaccount.IssuerOptions{
+		Issuer: p.issuers()[0], Audiences: p.audiences(), Keys: keys, Objects: find, Pods: find, Clock: time.Now,
+		MaxExpiration: o.ServiceAccountMaxTokenExpiration, ExtendExpiration: o.ServiceAccountExtendTokenExpiration,
+		JWKSURI: p.url + serviceaccount.JWKSPath,
+	})
+	return issuer, keys, err
+}
+
+func (p *parts) issuers() []string {
+	if len(p.options.ServiceAccountIssuers) > 0 {
+		return p.options.ServiceAccountIssuers
+	}
+	return []string{p.url}
+}
+
+func (p *parts) audiences() []string {
+	if len(p.options.APIAudiences) > 0 {
+		return p.options.APIAudiences
+	}
+	return p.issuers()
+}
+
+func (p *parts) makeAuthentication(context.Context) error {
+	var authorities []string
+	if p.material != nil {
+		authorities = append(authorities, p.material.CACert)
+	}
+	if p.options.ClientCAFile != "" {
+		authorities = append(authorities, p.options.ClientCAFile)
+	}
+	for _, file := range authorities {
+		a, err := clientcert.Open(file, time.Now)
+		if err != nil {
+			return fmt.Errorf("--client-ca-file: %w", err)
+		}
+		p.authn.Certificates = append(p.authn.Certificates, a)
+		p.reload = append(p.reload, reloader{file, a.Reload})
+	}
+	if p.options.TokenAuthFile != "" {
+		a, err := tokenfile.Open(tokenfile.Options{
+			Path: p.options.TokenAuthFile, AllowReadableByOthers: p.options.Profile == flags.Compatible,
+		})
+		if err != nil {
+			return fmt.Errorf("--token-auth-file: %w", err)
+		}
+		p.authn.Tokens = append(p.authn.Tokens, a)
+		p.reload = append(p.reload, reloader{p.options.TokenAuthFile, a.Reload})
+	}
+	return nil
+}
+
+func (p *parts) makeServer(context.Context) error {
+	o := p.options
+	pair, err := pki.OpenKeyPair(p.servingCert, p.servingKey)
+	if err != nil {
+		return err
+	}
+	p.reload = append(p.reload, reloader{p.servingCert, pair.Reload})
+	documents, err := openapi.Load()
+	if err != nil {
+		return err
+	}
+	var auditor server.Auditor = auditOff{}
+	if p.log != nil {
+		auditor = p.log
+	}
+	p.server, err = server.New(server.Config{
+		Peers: ratelimit.NewPeers(ratelimit.PeersConfig{
+			Rate: o.PeerRateLimit, Burst: o.PeerRateBurst, Disable: o.PeerRateLimit == 0,
+		}),
+		Authenticator: p.authn,
+		Auditor:       auditor,
+		Clients: ratelimit.NewClients(ratelimit.ClientsConfig{
+			Rate: o.ClientRateLimit, Burst: o.ClientRateBurst, DisableRate: o.ClientRateLimit == 0,
+			Seats: o.MaxRequestsInflight + o.MaxMutatingRequestsInflight,
+		}),
+		Authorizer: p.chain, Resources: server.NewREST(p.resources), Table: p.resources.Table,
+		OpenAPI: specification{documents}, Issuer: p.resources.Issuer.(*serviceaccount.Issuer),
+		Checks: p.checks(), Registry: prometheus.NewRegistry(), Address: p.listener.Addr().String(),
+		GetCertificate: pair.GetCertificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
+	})
+	return err
+}
+
+// serve runs everything until ctx ends or a part fails.
+func (p *parts) serve(ctx context.Context, ready func()) (err error) {
+	defer func() { err = errors.Join(err, p.closeAll()) }()
+	// The loops outlive the server, which drains requests that still need them.
+	loops, stop := context.WithCancel(context.WithoutCancel(ctx))
+	group, loops := errgroup.WithContext(loops)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	context.AfterFunc(loops, cancel)
+	group.Go(func() error { return ended(p.mirror.Run(loops)) })
+	group.Go(func() error { return ended(p.followRoles(loops)) })
+	group.Go(func() error { return ended(p.reloadFiles(loops)) })
+	if p.options.PolicyDir != "" {
+		group.Go(func() error { return ended(p.engine.Watch(loops, p.options.PolicyDir)) })
+	}
+	group.Go(func() error {
+		if err := p.bootstrap(loops); err != nil {
+			return ended(err)
+		}
+		p.started.set()
+		ready()
+		return nil
+	})
+	err = p.server.Serve(ctx, p.listener)
+	stop()
+	return errors.Join(err, group.Wait())
+}
+
+// ended is nil for an end that was asked for.
+func ended(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+

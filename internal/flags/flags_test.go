@@ -1,0 +1,298 @@
+package flags_test
+
+import (
+	"bytes"
+	"flag"
+	"log/slog"
+	"net/netip"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/spf13/pflag"
+
+	"github.com/gatehouse/gatehouse/internal/flags"
+)
+
+var update = flag.Bool("update", false, "write docs/flags.md")
+
+func TestDocumentIsCurrent(t *testing.T) {
+	const file = "../../docs/flags.md"
+	want := flags.Markdown()
+	if *update {
+		if err := os.WriteFile(file, []byte(want), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, string(got)); diff != "" {
+		t.Errorf("%s is out of date, run go test ./internal/flags -update (-want +got):\n%s", file, diff)
+	}
+}
+
+// parse returns what a command line asks for.
+func parse(t *testing.T, p flags.Profile, args ...string) (*flags.Options, []string, error) {
+	t.Helper()
+	set := flags.New(p)
+	if err := set.FlagSet().Parse(args); err != nil {
+		return nil, nil, flags.Explain(err, set.FlagSet())
+	}
+	return set.Options()
+}
+
+func TestNoFlagsAreSafe(t *testing.T) {
+	got, notes, err := parse(t, flags.Hardened)
+	if err != nil {
+		t.Fatal(err)
+	}
+	type facts struct {
+		Bind, Data, Audit string
+		Anonymous         flags.Anonymous
+		Modes             []string
+		Extend, Limited   bool
+	}
+	want := facts{
+		Bind: "127.0.0.1", Data: "./gatehouse-data", Audit: "gatehouse-data/audit/audit.log",
+		Anonymous: flags.AnonymousHealth, Modes: []string{"RBAC"}, Limited: true,
+	}
+	has := facts{
+		Bind: got.BindAddress.String(), Data: got.DataDir, Audit: got.AuditLogPath,
+		Anonymous: got.Anonymous, Modes: got.AuthorizationModes, Extend: got.ServiceAccountExtendTokenExpiration,
+		Limited: got.PeerRateLimit > 0 && got.ClientRateLimit > 0,
+	}
+	if diff := cmp.Diff(want, has); diff != "" {
+		t.Errorf("defaults (-want +got):\n%s", diff)
+	}
+	if len(notes) > 0 {
+		t.Errorf("notes on defaults: %q", notes)
+	}
+}
+
+// The arguments are those that controller-runtime's envtest passes.
+func TestEnvtestStarts(t *testing.T) {
+	got, notes, err := parse(
+		t, flags.Compatible,
+		"--allow-privileged=true", "--authorization-mode=RBAC", "--bind-address=127.0.0.1", "--cert-dir=/tmp/certs",
+		"--client-ca-file=/tmp/certs/client-cert-auth-ca.crt", "--disable-admission-plugins=ServiceAccount",
+		"--etcd-servers=http://127.0.0.1:2379", "--secure-port=40001", "--service-account-issuer=https://127.0.0.1:40001/",
+		"--service-account-key-file=/tmp/certs/sa-signer.crt", "--service-account-signing-key-file=/tmp/certs/sa-signer.key",
+		"--service-cluster-ip-range=10.0.0.0/24",
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := &flags.Options{
+		Profile:         flags.Compatible,
+		AllowPrivileged: true, AuthorizationModes: []string{"RBAC"}, BindAddress: netip.MustParseAddr("127.0.0.1"),
+		CertDir: "/tmp/certs", ClientCAFile: "/tmp/certs/client-cert-auth-ca.crt",
+		EtcdServers: []string{"http://127.0.0.1:2379"}, EtcdPrefix: "/registry", SecurePort: 40001,
+		ServiceAccountIssuers:               []string{"https://127.0.0.1:40001/"},
+		ServiceAccountKeyFiles:              []string{"/tmp/certs/sa-signer.crt"},
+		ServiceAccountSigningKeyFile:        "/tmp/certs/sa-signer.key",
+		ServiceClusterIPRanges:              []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
+		Anonymous:                           flags.AnonymousAny,
+		ServiceAccountExtendTokenExpiration: true,
+		LoggingFormat:                       "text",
+	}
+	limits := cmpopts.IgnoreFields(flags.Options{}, "MaxRequestsInflight", "MaxMutatingRequestsInflight", "PeerRateBurst", "ClientRateBurst",
+		"RequestTimeout", "EventTTL", "AuditLogMaxSize", "AuditLogMaxBackup", "AuditLogMaxAge")
+	if diff := cmp.Diff(want, got, limits, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
+		t.Errorf("options (-want +got):\n%s", diff)
+	}
+	if len(notes) != 1 || !strings.Contains(notes[0], "ServiceAccount") {
+		t.Errorf("notes = %q, want one on the plugin that does not exist", notes)
+	}
+}
+
+func TestProfileFlagMovesDefaultsOnly(t *testing.T) {
+	got, _, err := parse(
+		t, flags.Hardened, "--bind-address=127.0.0.9", "--profile=compatible", "--authorization-mode=RBAC",
+		"--etcd-servers=http://127.0.0.1:2379", "--service-account-issuer=x", "--service-account-signing-key-file=k",
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.BindAddress.String() != "127.0.0.9" || !cmp.Equal(got.AuthorizationModes, []string{"RBAC"}) {
+		t.Errorf("bind address %v and modes %v: --profile replaced what was given", got.BindAddress, got.AuthorizationModes)
+	}
+	if got.CertDir != "/var/run/kubernetes" || got.DataDir != "" || got.Anonymous != flags.AnonymousAny || got.ClientRateLimit != 0 {
+		t.Errorf("options %+v: --profile did not replace the other defaults", got)
+	}
+}
+
+func TestRefusals(t *testing.T) {
+	tests := []struct {
+		name string
+		args []string
+		want []string // all faults, as lines
+	}{
+		{"a misspelt flag is not ignored", []string{"--etcd-server=x"}, []string{"unknown flag --etcd-server: did you mean --etcd-servers?"}},
+		{"nothing is near", []string{"--frobnicate"}, []string{"unknown flag --frobnicate"}},
+		{"an unknown shorthand", []string{"-x"}, []string{"unknown flag -x"}},
+		{
+			"a flag of kube-apiserver that would be ignored",
+			[]string{"--oidc-issuer-url=https://x", "--encryption-provider-config", "f"},
+			[]string{"--oidc-issuer-url: not implemented yet", "--encryption-provider-config: not implemented yet"},
+		},
+		{
+			"a boolean that is not implemented does not swallow the next argument",
+			[]string{"--enable-bootstrap-token-auth", "--secure-port=70000"},
+			[]string{"--enable-bootstrap-token-auth: not implemented yet", "--secure-port=70000: want a port from 1 to 65535, or 0 to have a free one chosen"},
+		},
+		{
+			"a flag with one meaning has no other",
+			[]string{"--profiling"},
+			[]string{"--profiling=true: not implemented, there are no profiling endpoints: leave it out or give false"},
+		},
+		{
+			"values that cannot be read do not hide other faults",
+			[]string{"--secure-port=https", "--bind-address=localhost", "--request-timeout=1", "--event-ttl=0s"},
+			[]string{
+				"--secure-port=https: invalid syntax", "--bind-address=localhost: want an IP address",
+				`--request-timeout=1: time: missing unit in duration "1"`, "--event-ttl=0s: want 1s to 8760h0m0s",
+			},
+		},
+		{
+			"node authorization is not silently left out",
+			[]string{"--authorization-mode=Node,RBAC"},
+			[]string{"--authorization-mode=Node: not implemented yet, RBAC and AlwaysAllow are"},
+		},
+		{
+			"a plugin that would be left out",
+			[]string{"--enable-admission-plugins=NodeRestriction,NamespaceLifecycle"},
+			[]string{"--enable-admission-plugins=NodeRestriction: not implemented yet, NamespaceLifecycle is"},
+		},
+		{
+			"a misspelt plugin",
+			[]string{"--disable-admission-plugins=ServiceAcount"},
+			[]string{"--disable-admission-plugins=ServiceAcount: no such plugin: did you mean ServiceAccount?"},
+		},
+		{
+			"a plugin that stays on",
+			[]string{"--disable-admission-plugins=NamespaceLifecycle"},
+			[]string{"--disable-admission-plugins=NamespaceLifecycle: it cannot be turned off"},
+		},
+		{
+			"audit cannot be turned off by an empty path",
+			[]string{"--audit-log-path="},
+			[]string{"--audit-log-path: the hardened profile does not serve without an audit log"},
+		},
+		{
+			"everything allowed",
+			[]string{"--authorization-mode=AlwaysAllow"},
+			[]string{"--authorization-mode=AlwaysAllow: the hardened profile refuses it"},
+		},
+		{
+			"an unknown profile",
+			[]string{"--profile=hard"},
+			[]string{"--profile=hard: want hardened or compatible"},
+		},
+		{
+			"compatible without what kube-apiserver requires",
+			[]string{"--profile=compatible"},
+			[]string{
+				"--etcd-servers: required, or --data-dir for the embedded etcd",
+				"--service-account-issuer: required without --data-dir", "--service-account-signing-key-file: required without --data-dir",
+			},
+		},
+		{
+			"a password does not reach the terminal",
+			[]string{"--etcd-servers=https://root:hunter2@10.0.0.1:2379"},
+			[]string{"--etcd-servers=https://root:xxxxx@10.0.0.1:2379: no user in the URL, use --etcd-certfile and --etcd-keyfile"},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, _, err := parse(t, flags.Hardened, tt.args...)
+			if err == nil {
+				t.Fatal("accepted")
+			}
+			if diff := cmp.Diff(tt.want, strings.Split(err.Error(), "\n")); diff != "" {
+				t.Errorf("faults (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+func TestNotes(t *testing.T) {
+	base := []string{"--etcd-servers=http://127.0.0.1:2379", "--service-account-issuer=x", "--service-account-signing-key-file=k"}
+	tests := []struct {
+		name string
+		args []string
+		want []string
+	}{
+		{
+			"AlwaysAllow turns anonymous requests off, as in kube-apiserver", nil,
+			[]string{
+				"--anonymous-auth is off: --authorization-mode=AlwaysAllow would let everybody do everything",
+				"--authorization-mode=AlwaysAllow lets every authenticated user do everything",
+			},
+		},
+		{
+			"what changes nothing is said",
+			[]string{"--authorization-mode=RBAC", "--profiling=false", "--storage-backend=etcd3"},
+			[]string{
+				"--profiling=false changes nothing: there are no profiling endpoints",
+				"--storage-backend=etcd3 changes nothing: etcd 3 is the only backend",
+			},
+		},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, notes, err := parse(t, flags.Compatible, append(base, tt.args...)...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(tt.want, notes); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// kubeFlags are the flags of kube-apiserver 1.36.3, as its help text lists them.
+func TestEveryFlagOfKubeAPIServerIsKnown(t *testing.T) {
+	names, err := os.ReadFile("testdata/kube-apiserver-flags.txt")
+	if err != nil {
+		t.Fatal(err)
+	}
+	set := flags.New(flags.Hardened).FlagSet()
+	known := map[string]bool{"help": true, "version": true} // the command's
+	set.VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
+	count := 0
+	for name := range strings.FieldsSeq(string(names)) {
+		count++
+		if !known[name] {
+			t.Errorf("--%s is neither implemented nor refused by name", name)
+		}
+	}
+	if count < 150 {
+		t.Errorf("the list has %d flags, it is not whole", count)
+	}
+}
+
+func TestLogShowsWhatIsInEffect(t *testing.T) {
+	set := flags.New(flags.Hardened)
+	if err := set.FlagSet().Parse([]string{"--secure-port=0", "--v=5"}); err != nil {
+		t.Fatal(err)
+	}
+	opts, _, err := set.Options()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if opts.LogLevel() != slog.LevelDebug {
+		t.Errorf("level = %v, want debug", opts.LogLevel())
+	}
+	var b bytes.Buffer
+	slog.New(slog.NewTextHandler(&b, nil)).Info("options", "flags", set)
+	for _, want := range []string{"flags.secure-port=0 ", "flags.authorization-mode=[RBAC]", "flags.anonymous-auth=health"} {
+		if !strings.Contains(b.String(), want) {
+			t.Errorf("log line lacks %q: %s", want, b.String())
+		}
+	}
+}

@@ -1,0 +1,179 @@
+package policies
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"github.com/open-policy-agent/opa/v1/ast"
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
+)
+
+// Bounds of one policy's patch: operations, and bytes of all of them as JSON.
+const (
+	MaxPatchOperations = 256
+	MaxPatchBytes      = 256 << 10
+)
+
+// PolicyError says which mutate policy could not be applied. It refuses the request.
+type PolicyError struct {
+	// Policy is the policy's name.
+	Policy string
+	// Err is why; it is not for the client.
+	Err error
+}
+
+// Error returns policy and cause.
+func (e *PolicyError) Error() string { return fmt.Sprintf("policy %q: %v", e.Policy, e.Err) }
+
+// Unwrap returns the cause.
+func (e *PolicyError) Unwrap() error { return e.Err }
+
+// Mutate applies the mutate policies that match to the review's object, each on the result of the one before, by name. It returns the
+// object, which is the review's own if nothing changed, and the names of the policies that changed it. The error is a
+// [*PolicyError] or [ErrNotLoaded].
+//
+// A patch may not change what identifies the object: apiVersion, kind, and of metadata name, generateName, namespace, uid and resourceVersion.
+func (e *Engine) Mutate(ctx context.Context, r *Review) (result map[string]any, changed []string, err error) {
+	s := e.set.Load()
+	if s == nil {
+		return nil, nil, ErrNotLoaded
+	}
+	matching := r.matching(s.mutate)
+	if len(matching) == 0 || r.Object == nil {
+		return r.Object, nil, nil
+	}
+	current := *r
+	e.begin(ctx, s, func(ev *evaluation) {
+		for _, p := range matching {
+			next, patchErr := ev.patch(p, &current)
+			if patchErr != nil {
+				if e.failed(ev.ctx, p, patchErr) {
+					err = &PolicyError{Policy: p.name, Err: patchErr}
+					return
+				}
+				continue
+			}
+			if next != nil {
+				current.Object = next
+				changed = append(changed, p.name)
+			}
+		}
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return current.Object, changed, nil
+}
+
+// patch evaluates one policy and applies its operations. A nil object means that it has nothing to change.
+func (e *evaluation) patch(p *policy, r *Review) (map[string]any, error) {
+	shared, err := r.input()
+	if err != nil {
+		return nil, err
+	}
+	result, err := e.eval(p, shared.with(p.parameters))
+	if err != nil {
+		return nil, err
+	}
+	ops, err := operations(result)
+	if err != nil || len(ops) == 0 {
+		return nil, err
+	}
+	patched, err := applyPatch(r.Object, ops)
+	if err != nil {
+		return nil, err
+	}
+	if err := sameIdentity(r.Object, patched); err != nil {
+		return nil, err
+	}
+	if reflect.DeepEqual(r.Object, patched) {
+		return nil, nil
+	}
+	return patched, nil
+}
+
+// operations reads the answer of a patch rule. The operations of a set are ordered by path, so that a parent comes before
+// what is in it; those of an array keep their order.
+func operations(result *ast.Term) ([]any, error) {
+	if result == nil {
+		return nil, nil
+	}
+	_, isSet := result.Value.(ast.Set)
+	if _, isArray := result.Value.(*ast.Array); !isSet && !isArray {
+		return nil, fmt.Errorf("patch is %s, want a set or an array", ast.ValueName(result.Value))
+	}
+	v, err := ast.JSON(result.Value)
+	if err != nil {
+		return nil, err
+	}
+	ops, _ := v.([]any)
+	if len(ops) > MaxPatchOperations {
+		return nil, fmt.Errorf("patch has %d operations, the limit is %d", len(ops), MaxPatchOperations)
+	}
+	if isSet {
+		slices.SortStableFunc(ops, func(a, b any) int { return strings.Compare(patchPath(a), patchPath(b)) })
+	}
+	return ops, nil
+}
+
+func patchPath(op any) string {
+	m, _ := op.(map[string]any)
+	s, _ := m["path"].(string)
+	return s
+}
+
+// applyPatch returns the patched copy of object. Only operations that write a given value or remove one are accepted: copy and move could
+// grow an object beyond what the patch's own bound allows.
+func applyPatch(object map[string]any, ops []any) (map[string]any, error) {
+	for _, op := range ops {
+		m, _ := op.(map[string]any)
+		if name, _ := m["op"].(string); name != "add" && name != "replace" && name != "remove" && name != "test" {
+			return nil, fmt.Errorf("patch operation %v is none of add, replace, remove and test", m["op"])
+		}
+	}
+	raw, err := json.Marshal(ops)
+	if err != nil {
+		return nil, err
+	}
+	if len(raw) > MaxPatchBytes {
+		return nil, fmt.Errorf("patch is %d bytes long, the limit is %d", len(raw), MaxPatchBytes)
+	}
+	patch, err := jsonpatch.DecodePatch(raw)
+	if err != nil {
+		return nil, err
+	}
+	before, err := json.Marshal(object)
+	if err != nil {
+		return nil, err
+	}
+	after, err := patch.Apply(before)
+	if err != nil {
+		return nil, err
+	}
+	var patched map[string]any
+	if err := utiljson.Unmarshal(after, &patched); err != nil {
+		return nil, err
+	}
+	return patched, nil
+}
+
+// sameIdentity refuses a patch after which the object would be another one.
+func sameIdentity(before, after map[string]any) error {
+	if before["apiVersion"] != after["apiVersion"] || before["kind"] != after["kind"] {
+		return errors.New("patch changes apiVersion or kind")
+	}
+	oldMeta, _ := before["metadata"].(map[string]any)
+	newMeta, _ := after["metadata"].(map[string]any)
+	for _, f := range []string{"name", "generateName", "namespace", "uid", "resourceVersion"} {
+		if oldMeta[f] != newMeta[f] {
+			return fmt.Errorf("patch changes metadata.%s", f)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package policies
+
+import (
+	"github.com/open-policy-agent/opa/v1/ast"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+// Review is what validate and mutate policies see of a request, as input. Objects are never changed.
+type Review struct {
+	// Operation is CREATE, UPDATE, DELETE or CONNECT.
+	Operation string
+	// Group, Version and Kind of the object; Resource and Subresource of the request.
+	Group, Version, Kind, Resource, Subresource string
+	// Namespace is empty for cluster-scoped objects, and the name of the object where it is a namespace. Name may be empty on
+	// CREATE.
+	Namespace, Name string
+	User            api.User
+	// Object is nil on DELETE, OldObject on CREATE. Numbers are int64 or float64.
+	Object, OldObject map[string]any
+	// NamespaceLabels are those of Namespace; nil means that they are not known.
+	NamespaceLabels map[string]string
+	DryRun          bool
+}
+
+func (r *Review) key() key { return key{r.Operation, r.Group, r.Kind, r.Subresource} }
+
+// scope is the namespace to match policies by, with its labels. A namespace under review counts as in itself, with the labels
+// that are stored: whoever may update it cannot exempt the very update by the labels it sets.
+func (r *Review) scope() (namespace string, labels map[string]string) {
+	if r.Group != "" || r.Kind != "Namespace" {
+		return r.Namespace, r.NamespaceLabels
+	}
+	o := r.OldObject
+	if o == nil {
+		o = r.Object
+	}
+	labels = map[string]string{}
+	meta, _ := o["metadata"].(map[string]any)
+	set, _ := meta["labels"].(map[string]any)
+	for k, v := range set {
+		labels[k], _ = v.(string)
+	}
+	if r.Name != "" {
+		return r.Name, labels
+	}
+	name, _ := meta["name"].(string)
+	return name, labels
+}
+
+// pairs are the fields of an input document, in the form that ast.NewObject takes.
+type pairs [][2]*ast.Term
+
+func (p *pairs) add(key string, value ast.Value) {
+	*p = append(*p, [2]*ast.Term{ast.InternedTerm(key), ast.NewTerm(value)})
+}
+
+// with returns the document that has the parameters too. The receiver can be shared.
+func (p pairs) with(parameters *ast.Term) ast.Value {
+	all := make(pairs, len(p), len(p)+1)
+	copy(all, p)
+	return ast.NewObject(append(all, [2]*ast.Term{ast.InternedTerm("parameters"), parameters})...)
+}
+
+// input builds the part of the input that all policies share; each adds its parameters.
+func (r *Review) input() (pairs, error) {
+	p := make(pairs, 0, 12)
+	p.add("operation", ast.String(r.Operation))
+	p.add("kind", object("group", r.Group, "version", r.Version, "kind", r.Kind))
+	p.add("resource", ast.String(r.Resource))
+	p.add("subresource", ast.String(r.Subresource))
+	p.add("namespace", ast.String(r.Namespace))
+	p.add("name", ast.String(r.Name))
+	p.add("dryRun", ast.Boolean(r.DryRun))
+	for _, f := range []struct {
+		name  string
+		value any
+	}{
+		{"user", userValue(r.User)},
+		{"object", mapOrNil(r.Object)},
+		{"oldObject", mapOrNil(r.OldObject)},
+		{"namespaceLabels", labelsOrNil(r.NamespaceLabels)},
+	} {
+		v, err := ast.InterfaceToValue(f.value)
+		if err != nil {
+			return nil, err
+		}
+		p.add(f.name, v)
+	}
+	return p, nil
+}
+
+// requestInput builds the input of authorize policies.
+func requestInput(user api.User, info api.RequestInfo) (pairs, error) {
+	u, err := ast.InterfaceToValue(userValue(user))
+	if err != nil {
+		return nil, err
+	}
+	p := make(pairs, 0, 3)
+	p.add("user", u)
+	request := make(pairs, 0, 9)
+	request.add("verb", ast.String(info.Verb))
+	request.add("group", ast.String(info.Group))
+	request.add("version", ast.String(info.Version))
+	request.add("resource", ast.String(info.Resource))
+	request.add("subresource", ast.String(info.Subresource))
+	request.add("namespace", ast.String(info.Namespace))
+	request.add("name", ast.String(info.Name))
+	request.add("path", ast.String(info.Path))
+	request.add("isResource", ast.Boolean(info.IsResource))
+	p.add("request", ast.NewObject(request...))
+	return p, nil
+}
+
+func object(keysAndValues ...string) ast.Value {
+	p := make(pairs, 0, len(keysAndValues)/2)
+	for i := 0; i < len(keysAndValues); i += 2 {
+		p.add(keysAndValues[i], ast.String(keysAndValues[i+1]))
+	}
+	return ast.NewObject(p...)
+}
+
+func userValue(u api.User) map[string]any {
+	extra := make(map[string]any, len(u.Extra))
+	for k, v := range u.Extra {
+		extra[k] = orEmpty(v)
+	}
+	return map[string]any{"name": u.Name, "uid": u.UID, "groups": orEmpty(u.Groups), "extra": extra}
+}
+
+func orEmpty(list []string) []string {
+	if list == nil {
+		return []string{}
+	}
+	return list
+}
+
+// mapOrNil keeps a nil map from becoming an empty object: policies tell create from update by it.
+func mapOrNil(m map[string]any) any {
+	if m == nil {
+		return nil
+	}
+	return m
+}
+
+func labelsOrNil(m map[string]string) any {
+	if m == nil {
+		return nil
+	}
+	return m
+}

@@ -1,0 +1,160 @@
+package resource
+
+import (
+	"strconv"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+var (
+	inAll      = []string{"all"}
+	createOnly = []string{"create"}
+)
+
+func coreSub(name, kind string, verbs []string) Subresource {
+	return Subresource{Name: name, Verbs: verbs, Kind: schema.GroupVersionKind{Version: "v1", Kind: kind}}
+}
+
+func coreTypes() []*Type {
+	return inGroup("", "v1",
+
+		kind[corev1.ConfigMap](Type{
+			Resource: "configmaps", Prefix: "configmaps", Namespaced: true, ShortNames: []string{"cm"}, check: checkConfigMap,
+		}),
+		kind[corev1.Endpoints](Type{
+			Resource: "endpoints", Prefix: "services/endpoints", Namespaced: true, ShortNames: []string{"ep"}, CreateOnUpdate: true,
+		}),
+		kind[corev1.Event](Type{
+			Resource: "events", Prefix: "events", Namespaced: true, ShortNames: []string{"ev"}, CreateOnUpdate: true,
+			FieldNames: []string{
+				"involvedObject.kind", "involvedObject.namespace", "involvedObject.name", "involvedObject.uid",
+				"involvedObject.apiVersion", "involvedObject.resourceVersion", "involvedObject.fieldPath",
+				"reason", "reportingComponent", "source", "type",
+			},
+			Fields: selectable(eventFields),
+		}),
+		kind[corev1.LimitRange](Type{
+			Resource: "limitranges", Prefix: "limitranges", Namespaced: true, ShortNames: []string{"limits"}, CreateOnUpdate: true,
+		}),
+		kind[corev1.Namespace](Type{
+			Resource: "namespaces", Prefix: "namespaces", ShortNames: []string{"ns"}, ValidName: validation.ValidateNamespaceName,
+			Verbs:        []string{"create", "delete", "get", "list", "patch", "update", "watch"},
+			Subresources: []Subresource{{Name: "finalize", Verbs: []string{"update"}}, status},
+			onCreate:     createNamespace, onUpdate: updateNamespace,
+			FieldNames: []string{"status.phase"},
+			Fields: selectable(func(n *corev1.Namespace) map[string]string {
+				return map[string]string{"status.phase": string(n.Status.Phase)}
+			}),
+		}),
+		kind[corev1.Node](Type{
+			Resource: "nodes", Prefix: "minions", ShortNames: []string{"no"},
+			Subresources: []Subresource{status},
+			FieldNames:   []string{"spec.unschedulable"},
+			Fields: selectable(func(n *corev1.Node) map[string]string {
+				return map[string]string{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
+			}),
+		}),
+		kind[corev1.PersistentVolumeClaim](Type{
+			Resource: "persistentvolumeclaims", ReturnsDeleted: true, Prefix: "persistentvolumeclaims", Namespaced: true, ShortNames: []string{"pvc"},
+			onCreate:     func(o Object, _ api.User) { o.(*corev1.PersistentVolumeClaim).Status.Phase = corev1.ClaimPending },
+			Subresources: []Subresource{status},
+		}),
+		kind[corev1.PersistentVolume](Type{
+			Resource: "persistentvolumes", ReturnsDeleted: true, Prefix: "persistentvolumes", ShortNames: []string{"pv"},
+			onCreate:     func(o Object, _ api.User) { o.(*corev1.PersistentVolume).Status.Phase = corev1.VolumePending },
+			Subresources: []Subresource{status},
+		}),
+		podType(),
+		kind[corev1.PodTemplate](Type{Resource: "podtemplates", ReturnsDeleted: true, Prefix: "podtemplates", Namespaced: true, HasGeneration: true}),
+		kind[corev1.ReplicationController](Type{
+			Resource: "replicationcontrollers", Prefix: "controllers", Namespaced: true, ShortNames: []string{"rc"}, Categories: inAll,
+			Subresources: []Subresource{scale, status}, HasGeneration: true, FieldNames: []string{"status.replicas"},
+			Fields: selectable(func(rc *corev1.ReplicationController) map[string]string {
+				return map[string]string{"status.replicas": strconv.Itoa(int(rc.Status.Replicas))}
+			}),
+		}),
+		kind[corev1.ResourceQuota](Type{
+			Resource: "resourcequotas", ReturnsDeleted: true, Prefix: "resourcequotas", Namespaced: true, ShortNames: []string{"quota"},
+			Subresources: []Subresource{status},
+		}),
+		kind[corev1.Secret](Type{
+			Resource: "secrets", Prefix: "secrets", Namespaced: true, FieldNames: []string{"type"}, onCreate: createSecret, check: checkSecret,
+			Fields: selectable(func(s *corev1.Secret) map[string]string { return map[string]string{"type": string(s.Type)} }),
+		}),
+		kind[corev1.ServiceAccount](Type{
+			Resource: "serviceaccounts", ReturnsDeleted: true, Prefix: "serviceaccounts", Namespaced: true, ShortNames: []string{"sa"},
+			Subresources: []Subresource{{
+				Name: "token", Verbs: createOnly, Kind: authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"),
+			}},
+		}),
+		kind[corev1.Service](Type{
+			Resource: "services", ReturnsDeleted: true, Prefix: "services/specs", Namespaced: true, ShortNames: []string{"svc"}, Categories: inAll,
+			Verbs: allVerbs, ValidName: validation.NameIsDNS1035Label, CreateOnUpdate: true,
+			Subresources: []Subresource{status},
+			FieldNames:   []string{"spec.clusterIP", "spec.type"},
+			Fields: selectable(func(s *corev1.Service) map[string]string {
+				return map[string]string{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}
+			}),
+		}),
+	)
+}
+
+func podType() *Type {
+	return kind[corev1.Pod](Type{
+		Resource: "pods", ReturnsDeleted: true, Prefix: "pods", Namespaced: true, ShortNames: []string{"po"}, Categories: inAll, HasGeneration: true,
+		Subresources: []Subresource{
+			coreSub("binding", "Binding", createOnly),
+			status,
+		},
+		onCreate: createPod,
+		FieldNames: []string{
+			"spec.nodeName", "spec.host", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
+			"status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",
+		},
+		Fields: selectable(podFields),
+	})
+}
+
+func podFields(p *corev1.Pod) map[string]string {
+	ip := p.Status.PodIP
+	if ip == "" && len(p.Status.PodIPs) > 0 {
+		ip = p.Status.PodIPs[0].IP
+	}
+	return map[string]string{
+		"spec.nodeName":            p.Spec.NodeName,
+		"spec.host":                p.Spec.NodeName,
+		"spec.restartPolicy":       string(p.Spec.RestartPolicy),
+		"spec.schedulerName":       p.Spec.SchedulerName,
+		"spec.serviceAccountName":  p.Spec.ServiceAccountName,
+		"spec.hostNetwork":         strconv.FormatBool(p.Spec.HostNetwork),
+		"status.phase":             string(p.Status.Phase),
+		"status.podIP":             ip,
+		"status.podIPs":            ip,
+		"status.nominatedNodeName": p.Status.NominatedNodeName,
+	}
+}
+
+func eventFields(e *corev1.Event) map[string]string {
+	source := e.Source.Component
+	if source == "" {
+		source = e.ReportingController
+	}
+	return map[string]string{
+		"involvedObject.kind":            e.InvolvedObject.Kind,
+		"involvedObject.namespace":       e.InvolvedObject.Namespace,
+		"involvedObject.name":            e.InvolvedObject.Name,
+		"involvedObject.uid":             string(e.InvolvedObject.UID),
+		"involvedObject.apiVersion":      e.InvolvedObject.APIVersion,
+		"involvedObject.resourceVersion": e.InvolvedObject.ResourceVersion,
+		"involvedObject.fieldPath":       e.InvolvedObject.FieldPath,
+		"reason":                         e.Reason,
+		"reportingComponent":             e.ReportingController,
+		"source":                         source,
+		"type":                           e.Type,
+	}
+}

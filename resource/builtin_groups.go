@@ -1,0 +1,262 @@
+package resource
+
+import (
+	"strconv"
+
+	admissionv1 "k8s.io/api/admissionregistration/v1"
+	appsv1 "k8s.io/api/apps/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	autoscalingv2 "k8s.io/api/autoscaling/v2"
+	batchv1 "k8s.io/api/batch/v1"
+	certificatesv1 "k8s.io/api/certificates/v1"
+	coordinationv1 "k8s.io/api/coordination/v1"
+	discoveryv1 "k8s.io/api/discovery/v1"
+	eventsv1 "k8s.io/api/events/v1"
+	flowcontrolv1 "k8s.io/api/flowcontrol/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	nodev1 "k8s.io/api/node/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	rbacv1 "k8s.io/api/rbac/v1"
+	resourcev1 "k8s.io/api/resource/v1"
+	schedulingv1 "k8s.io/api/scheduling/v1"
+	storagev1 "k8s.io/api/storage/v1"
+)
+
+var (
+	withStatus      = []Subresource{status}
+	withScaleStatus = []Subresource{scale, status}
+	inExtensions    = []string{"api-extensions"}
+)
+
+func appsTypes() []*Type {
+	return inGroup("apps", "v1",
+		kind[appsv1.ControllerRevision](Type{Resource: "controllerrevisions", Prefix: "controllerrevisions", Namespaced: true}),
+		kind[appsv1.DaemonSet](Type{
+			Resource: "daemonsets", Prefix: "daemonsets", Namespaced: true, ShortNames: []string{"ds"}, Categories: inAll,
+			Subresources: withStatus, HasGeneration: true,
+		}),
+		kind[appsv1.Deployment](Type{
+			Resource: "deployments", Prefix: "deployments", Namespaced: true, ShortNames: []string{"deploy"}, Categories: inAll,
+			Subresources: withScaleStatus, HasGeneration: true,
+		}),
+		kind[appsv1.ReplicaSet](Type{
+			Resource: "replicasets", Prefix: "replicasets", Namespaced: true, ShortNames: []string{"rs"}, Categories: inAll,
+			Subresources: withScaleStatus, HasGeneration: true, FieldNames: []string{"status.replicas"},
+			Fields: selectable(func(rs *appsv1.ReplicaSet) map[string]string {
+				return map[string]string{"status.replicas": strconv.Itoa(int(rs.Status.Replicas))}
+			}),
+		}),
+		kind[appsv1.StatefulSet](Type{
+			Resource: "statefulsets", Prefix: "statefulsets", Namespaced: true, ShortNames: []string{"sts"}, Categories: inAll,
+			Subresources: withScaleStatus, HasGeneration: true,
+		}),
+	)
+}
+
+func eventsTypes() []*Type {
+	return inGroup("events.k8s.io", "v1",
+		kind[eventsv1.Event](Type{
+			Resource: "events", Prefix: "events", Namespaced: true, ShortNames: []string{"ev"}, CreateOnUpdate: true,
+			StoredAs: &Conversion{Version: "v1", ToStored: eventToCore, FromStored: eventFromCore},
+			FieldNames: []string{
+				"regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion",
+				"regarding.resourceVersion", "regarding.fieldPath", "reason", "reportingController", "type",
+			},
+			Fields: selectable(func(e *eventsv1.Event) map[string]string {
+				return map[string]string{
+					"regarding.kind": e.Regarding.Kind, "regarding.namespace": e.Regarding.Namespace, "regarding.name": e.Regarding.Name,
+					"regarding.uid": string(e.Regarding.UID), "regarding.apiVersion": e.Regarding.APIVersion,
+					"regarding.resourceVersion": e.Regarding.ResourceVersion, "regarding.fieldPath": e.Regarding.FieldPath,
+					"reason": e.Reason, "reportingController": e.ReportingController, "type": e.Type,
+				}
+			}),
+		}),
+	)
+}
+
+func authenticationTypes() []*Type {
+	return inGroup("authentication.k8s.io", "v1",
+		kind[authenticationv1.SelfSubjectReview](Type{Resource: "selfsubjectreviews", Verbs: createOnly}),
+		kind[authenticationv1.TokenReview](Type{Resource: "tokenreviews", Verbs: createOnly}),
+	)
+}
+
+func authorizationTypes() []*Type {
+	return inGroup("authorization.k8s.io", "v1",
+		kind[authorizationv1.LocalSubjectAccessReview](Type{Resource: "localsubjectaccessreviews", Namespaced: true, Verbs: createOnly}),
+		kind[authorizationv1.SelfSubjectAccessReview](Type{Resource: "selfsubjectaccessreviews", Verbs: createOnly}),
+		kind[authorizationv1.SelfSubjectRulesReview](Type{Resource: "selfsubjectrulesreviews", Verbs: createOnly}),
+		kind[authorizationv1.SubjectAccessReview](Type{Resource: "subjectaccessreviews", Verbs: createOnly}),
+	)
+}
+
+func autoscalingTypes() []*Type {
+	hpa := Type{
+		Resource: "horizontalpodautoscalers", Prefix: "horizontalpodautoscalers", Namespaced: true, ShortNames: []string{"hpa"},
+		Categories: inAll, Subresources: withStatus,
+	}
+	v1 := hpa
+	v1.StoredAs = &Conversion{Group: "autoscaling", Version: "v2", ToStored: hpaToV2, FromStored: hpaFromV2}
+	return append(
+		inGroup("autoscaling", "v2", kind[autoscalingv2.HorizontalPodAutoscaler](hpa)),
+		inGroup("autoscaling", "v1", kind[autoscalingv1.HorizontalPodAutoscaler](v1))...,
+	)
+}
+
+func batchTypes() []*Type {
+	return inGroup("batch", "v1",
+		kind[batchv1.CronJob](Type{
+			Resource: "cronjobs", Prefix: "cronjobs", Namespaced: true, ShortNames: []string{"cj"}, Categories: inAll,
+			Subresources: withStatus, HasGeneration: true,
+		}),
+		kind[batchv1.Job](Type{
+			Resource: "jobs", Prefix: "jobs", Namespaced: true, Categories: inAll, Subresources: withStatus, HasGeneration: true,
+			FieldNames: []string{"status.successful"},
+			Fields: selectable(func(j *batchv1.Job) map[string]string {
+				return map[string]string{"status.successful": strconv.Itoa(int(j.Status.Succeeded))}
+			}),
+		}),
+	)
+}
+
+func certificatesTypes() []*Type {
+	return inGroup("certificates.k8s.io", "v1",
+		kind[certificatesv1.CertificateSigningRequest](Type{
+			Resource: "certificatesigningrequests", Prefix: "certificatesigningrequests", ShortNames: []string{"csr"},
+			Subresources: []Subresource{{Name: "approval", Verbs: statusVerbs}, status},
+			onCreate:     createCSR, onUpdate: updateCSR,
+			FieldNames: []string{"spec.signerName"},
+			Fields: selectable(func(c *certificatesv1.CertificateSigningRequest) map[string]string {
+				return map[string]string{"spec.signerName": c.Spec.SignerName}
+			}),
+		}),
+	)
+}
+
+func networkingTypes() []*Type {
+	return inGroup("networking.k8s.io", "v1",
+		kind[networkingv1.IngressClass](Type{Resource: "ingressclasses", Prefix: "ingressclasses", HasGeneration: true}),
+		kind[networkingv1.Ingress](Type{
+			Resource: "ingresses", Prefix: "ingress", Namespaced: true, ShortNames: []string{"ing"}, Subresources: withStatus, HasGeneration: true,
+		}),
+		kind[networkingv1.IPAddress](Type{Resource: "ipaddresses", Prefix: "ipaddresses", ShortNames: []string{"ip"}}),
+		kind[networkingv1.NetworkPolicy](Type{
+			Resource: "networkpolicies", Prefix: "networkpolicies", Namespaced: true, ShortNames: []string{"netpol"}, HasGeneration: true,
+		}),
+		kind[networkingv1.ServiceCIDR](Type{Resource: "servicecidrs", Prefix: "servicecidrs", Subresources: withStatus}),
+	)
+}
+
+func policyTypes() []*Type {
+	return inGroup("policy", "v1",
+		kind[policyv1.PodDisruptionBudget](Type{
+			Resource: "poddisruptionbudgets", Prefix: "poddisruptionbudgets", Namespaced: true, ShortNames: []string{"pdb"},
+			Subresources: withStatus, HasGeneration: true, NeedsRevision: true,
+		}),
+	)
+}
+
+func rbacTypes() []*Type {
+	return inGroup("rbac.authorization.k8s.io", "v1",
+		kind[rbacv1.ClusterRoleBinding](Type{check: checkBinding, Resource: "clusterrolebindings", Prefix: "clusterrolebindings", ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.ClusterRole](Type{Resource: "clusterroles", Prefix: "clusterroles", ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.RoleBinding](Type{check: checkBinding, Resource: "rolebindings", Prefix: "rolebindings", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.Role](Type{Resource: "roles", Prefix: "roles", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
+	)
+}
+
+func storageTypes() []*Type {
+	return inGroup("storage.k8s.io", "v1",
+		kind[storagev1.CSIDriver](Type{Resource: "csidrivers", Prefix: "csidrivers", HasGeneration: true, NeedsRevision: true}),
+		kind[storagev1.CSINode](Type{Resource: "csinodes", Prefix: "csinodes", NeedsRevision: true}),
+		kind[storagev1.CSIStorageCapacity](Type{
+			Resource: "csistoragecapacities", Prefix: "csistoragecapacities", Namespaced: true, NeedsRevision: true,
+		}),
+		kind[storagev1.StorageClass](Type{Resource: "storageclasses", Prefix: "storageclasses", ShortNames: []string{"sc"}}),
+		kind[storagev1.VolumeAttachment](Type{
+			Resource: "volumeattachments", Prefix: "volumeattachments", Subresources: withStatus, NeedsRevision: true,
+		}),
+		kind[storagev1.VolumeAttributesClass](Type{
+			Resource: "volumeattributesclasses", Prefix: "volumeattributesclasses", ShortNames: []string{"vac"},
+		}),
+	)
+}
+
+func admissionTypes() []*Type {
+	t := func(resource string, subs []Subresource) Type {
+		return Type{
+			Resource: resource, Prefix: resource, Categories: inExtensions, Subresources: subs, HasGeneration: true, NeedsRevision: true,
+		}
+	}
+	return inGroup("admissionregistration.k8s.io", "v1",
+		kind[admissionv1.MutatingAdmissionPolicy](storedBeta(t("mutatingadmissionpolicies", nil))),
+		kind[admissionv1.MutatingAdmissionPolicyBinding](storedBeta(t("mutatingadmissionpolicybindings", nil))),
+		kind[admissionv1.MutatingWebhookConfiguration](t("mutatingwebhookconfigurations", nil)),
+		kind[admissionv1.ValidatingAdmissionPolicy](t("validatingadmissionpolicies", withStatus)),
+		kind[admissionv1.ValidatingAdmissionPolicyBinding](t("validatingadmissionpolicybindings", nil)),
+		kind[admissionv1.ValidatingWebhookConfiguration](t("validatingwebhookconfigurations", nil)),
+	)
+}
+
+// storedBeta marks the kinds that 1.36 serves as v1 and still stores under v1beta1, whose encoding is the same.
+func storedBeta(t Type) Type {
+	t.StoredVersion = "v1beta1"
+	return t
+}
+
+func schedulingTypes() []*Type {
+	return inGroup("scheduling.k8s.io", "v1",
+		kind[schedulingv1.PriorityClass](Type{Resource: "priorityclasses", Prefix: "priorityclasses", ShortNames: []string{"pc"}, HasGeneration: true}),
+	)
+}
+
+func coordinationTypes() []*Type {
+	return inGroup("coordination.k8s.io", "v1",
+		kind[coordinationv1.Lease](Type{
+			Resource: "leases", Prefix: "leases", Namespaced: true, CreateOnUpdate: true, NeedsRevision: true,
+		}),
+	)
+}
+
+func nodeTypes() []*Type {
+	return inGroup("node.k8s.io", "v1",
+		kind[nodev1.RuntimeClass](Type{Resource: "runtimeclasses", Prefix: "runtimeclasses", CreateOnUpdate: true, NeedsRevision: true}),
+	)
+}
+
+func discoveryTypes() []*Type {
+	return inGroup("discovery.k8s.io", "v1",
+		kind[discoveryv1.EndpointSlice](Type{Resource: "endpointslices", Prefix: "endpointslices", Namespaced: true, HasGeneration: true}),
+	)
+}
+
+func flowcontrolTypes() []*Type {
+	return inGroup("flowcontrol.apiserver.k8s.io", "v1",
+		kind[flowcontrolv1.FlowSchema](Type{
+			Resource: "flowschemas", Prefix: "flowschemas", Subresources: withStatus, HasGeneration: true,
+		}),
+		kind[flowcontrolv1.PriorityLevelConfiguration](Type{
+			Resource: "prioritylevelconfigurations", Prefix: "prioritylevelconfigurations", Subresources: withStatus, HasGeneration: true,
+		}),
+	)
+}
+
+func resourceTypes() []*Type {
+	return inGroup("resource.k8s.io", "v1",
+		kind[resourcev1.DeviceClass](Type{Resource: "deviceclasses", Prefix: "deviceclasses", HasGeneration: true}),
+		kind[resourcev1.ResourceClaim](Type{Resource: "resourceclaims", Prefix: "resourceclaims", Namespaced: true, Subresources: withStatus}),
+		kind[resourcev1.ResourceClaimTemplate](Type{Resource: "resourceclaimtemplates", Prefix: "resourceclaimtemplates", Namespaced: true}),
+		kind[resourcev1.ResourceSlice](Type{
+			Resource: "resourceslices", Prefix: "resourceslices", HasGeneration: true, FieldNames: []string{"spec.nodeName", "spec.driver"},
+			Fields: selectable(func(s *resourcev1.ResourceSlice) map[string]string {
+				node := ""
+				if s.Spec.NodeName != nil {
+					node = *s.Spec.NodeName
+				}
+				return map[string]string{"spec.nodeName": node, "spec.driver": s.Spec.Driver}
+			}),
+		}),
+	)
+}

@@ -1,0 +1,172 @@
+package resource
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	"google.golang.org/protobuf/encoding/protowire"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/gatehouse/gatehouse/store"
+)
+
+// protobufMagic begins every stored protobuf value, as the reference writes them.
+var protobufMagic = []byte("k8s\x00")
+
+// metaPrefix begins the JSON of every item.
+var metaPrefix = []byte(`{"metadata":`)
+
+// encodeValue is the stored form: the magic bytes and an envelope with apiVersion and kind around the
+// object's protobuf. The resourceVersion is not stored; it is the revision of the key.
+func (t *Type) encodeValue(o Object) ([]byte, error) {
+	o.SetResourceVersion("")
+	raw, err := o.Marshal()
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t.Kind, err)
+	}
+	version := t.Version
+	if t.StoredVersion != "" {
+		version = t.StoredVersion
+	}
+	envelope := runtime.Unknown{
+		TypeMeta: runtime.TypeMeta{APIVersion: schema.GroupVersion{Group: t.Group, Version: version}.String(), Kind: t.Kind},
+		Raw:      raw,
+	}
+	value := make([]byte, len(protobufMagic)+envelope.Size())
+	copy(value, protobufMagic)
+	if _, err := envelope.MarshalTo(value[len(protobufMagic):]); err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t.Kind, err)
+	}
+	return value, nil
+}
+
+// rawProtobuf returns the object's message inside a stored value, without copying it, and the kind in the envelope.
+func rawProtobuf(value []byte) (raw []byte, kind string, err error) {
+	if !bytes.HasPrefix(value, protobufMagic) {
+		return nil, "", errors.New("the stored value is not in the protobuf storage format")
+	}
+	for b := value[len(protobufMagic):]; len(b) > 0; {
+		num, typ, n := protowire.ConsumeTag(b)
+		if n < 0 {
+			return nil, "", fmt.Errorf("storage envelope: %w", protowire.ParseError(n))
+		}
+		b = b[n:]
+		if typ != protowire.BytesType {
+			return nil, "", fmt.Errorf("storage envelope: field %d is not bytes", num)
+		}
+		v, n := protowire.ConsumeBytes(b)
+		if n < 0 {
+			return nil, "", fmt.Errorf("storage envelope: %w", protowire.ParseError(n))
+		}
+		b = b[n:]
+		switch num {
+		case 1:
+			var meta runtime.TypeMeta
+			if err := meta.Unmarshal(v); err != nil {
+				return nil, "", fmt.Errorf("storage envelope: %w", err)
+			}
+			kind = meta.Kind
+		case 2:
+			raw = v
+		}
+	}
+	return raw, kind, nil
+}
+
+// decodeValue reads a stored value.
+func (t *Type) decodeValue(value []byte, revision int64) (Object, error) {
+	raw, kind, err := rawProtobuf(value)
+	if err != nil {
+		return nil, err
+	}
+	if kind != t.Kind {
+		return nil, fmt.Errorf("the stored value is a %s, not a %s", kind, t.Kind)
+	}
+	o := t.New()
+	if err := o.Unmarshal(raw); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", t.Kind, err)
+	}
+	o.SetResourceVersion(formatRevision(revision))
+	return o, nil
+}
+
+// Decode returns the item as a typed object that the caller may change.
+func (t *Type) Decode(item *store.Item) (Object, error) {
+	if item.Broken != nil {
+		return nil, item.Broken
+	}
+	return t.decodeValue(item.Value, item.Revision)
+}
+
+// newItem encodes the served form of an object. value is its stored form.
+func (t *Type) newItem(key string, o Object, value []byte, revision int64) (*store.Item, error) {
+	o.GetObjectKind().SetGroupVersionKind(schema.GroupVersionKind{})
+	o.SetResourceVersion(formatRevision(revision))
+	b, err := json.Marshal(o)
+	if err != nil {
+		return nil, fmt.Errorf("encode %s: %w", t.Kind, err)
+	}
+	end := metadataEnd(b)
+	if end < 0 {
+		return nil, fmt.Errorf("encode %s: the JSON form does not begin with metadata", t.Kind)
+	}
+	item := &store.Item{
+		Key: key, Namespace: o.GetNamespace(), Name: o.GetName(), Revision: revision,
+		Value: value, JSON: b, MetaEnd: end, Labels: o.GetLabels(),
+	}
+	if t.Fields != nil {
+		item.Fields = t.Fields(o)
+	}
+	return item, nil
+}
+
+// codec makes the cache's items of the type.
+func (t *Type) codec() store.Codec {
+	return func(key string, value []byte, revision int64) (*store.Item, error) {
+		o, err := t.decodeValue(value, revision)
+		if err != nil {
+			return nil, err
+		}
+		return t.newItem(key, o, value, revision)
+	}
+}
+
+// metadataEnd returns the offset behind the object that follows metaPrefix, or -1.
+func metadataEnd(b []byte) int {
+	if !bytes.HasPrefix(b, metaPrefix) {
+		return -1
+	}
+	depth, inString := 0, false
+	for i := len(metaPrefix); i < len(b); i++ {
+		switch c := b[i]; {
+		case inString && c == '\\':
+			i++
+		case c == '"':
+			inString = !inString
+		case inString:
+		case c == '{' || c == '[':
+			depth++
+		case c == '}' || c == ']':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+	}
+	return -1
+}
+
+// setStatus copies the status of from into to, or clears it where from is nil. It does nothing for types without one.
+func (t *Type) setStatus(to, from Object) {
+	if t.statusIndex < 0 {
+		return
+	}
+	dst := structOf(to).Field(t.statusIndex)
+	if from == nil {
+		dst.SetZero()
+		return
+	}
+	dst.Set(structOf(from).Field(t.statusIndex))
+}

@@ -1,0 +1,223 @@
+package resource
+
+import (
+	"net/url"
+	"slices"
+	"strconv"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+// MaxFieldManager bounds the fieldManager parameter, in bytes.
+const MaxFieldManager = 128
+
+// ListOptions are the parameters of list, watch and deletecollection.
+type ListOptions struct {
+	Labels labels.Selector
+	Fields fields.Selector
+	// ResourceVersion and Match choose how fresh or which state is read; see the Kubernetes API concepts.
+	ResourceVersion string
+	Match           metav1.ResourceVersionMatch
+	// Limit and Continue page a list; Limit 0 or below means everything.
+	Limit    int64
+	Continue string
+	// Timeout ends a watch; 0 leaves it to the server.
+	Timeout time.Duration
+	// Bookmarks and InitialEvents are allowWatchBookmarks and sendInitialEvents of a watch.
+	Bookmarks     bool
+	InitialEvents *bool
+}
+
+// WriteOptions are the parameters of create, update and patch.
+type WriteOptions struct {
+	DryRun       bool
+	Validation   Validation
+	FieldManager string
+}
+
+// ParseListOptions reads the query of a list, watch or deletecollection.
+func ParseListOptions(q url.Values) (ListOptions, error) {
+	o := ListOptions{
+		ResourceVersion: q.Get("resourceVersion"), Match: metav1.ResourceVersionMatch(q.Get("resourceVersionMatch")),
+		Continue: q.Get("continue"), Bookmarks: boolean(q, "allowWatchBookmarks"),
+	}
+	var err error
+	if o.Labels, err = api.ParseLabelSelector(q.Get("labelSelector")); err != nil {
+		return o, err
+	}
+	if o.Fields, err = api.ParseFieldSelector(q.Get("fieldSelector")); err != nil {
+		return o, err
+	}
+	if o.Limit, err = integer(q, "limit"); err != nil {
+		return o, err
+	}
+	seconds, err := integer(q, "timeoutSeconds")
+	if err != nil {
+		return o, err
+	}
+	o.Timeout = time.Duration(min(max(seconds, 0), 1<<31)) * time.Second
+	if q.Has("sendInitialEvents") {
+		v := boolean(q, "sendInitialEvents")
+		o.InitialEvents = &v
+	}
+	return o, nil
+}
+
+// check applies the rules between the parameters of a list.
+func (o ListOptions) check() error {
+	root := field.NewPath("resourceVersionMatch")
+	var errs field.ErrorList
+	switch {
+	case o.Match == "":
+	case o.Match != metav1.ResourceVersionMatchExact && o.Match != metav1.ResourceVersionMatchNotOlderThan:
+		errs = append(errs, field.NotSupported(root, o.Match, []string{"Exact", "NotOlderThan", ""}))
+	case o.ResourceVersion == "":
+		errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+	case o.Continue != "":
+		errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden when continue is provided"))
+	case o.Match == metav1.ResourceVersionMatchExact && o.ResourceVersion == "0":
+		errs = append(errs, field.Forbidden(root, `resourceVersionMatch "exact" is forbidden for resourceVersion "0"`))
+	}
+	return optionErrors("ListOptions", errs)
+}
+
+// checkWatch applies the rules between the parameters of a watch.
+func (o ListOptions) checkWatch() error {
+	var errs field.ErrorList
+	match := field.NewPath("resourceVersionMatch")
+	if o.InitialEvents != nil && *o.InitialEvents {
+		if o.Match != metav1.ResourceVersionMatchNotOlderThan {
+			errs = append(errs, field.Forbidden(match, `sendInitialEvents requires setting resourceVersionMatch to "NotOlderThan"`))
+		}
+	} else if o.Match != "" {
+		errs = append(errs, field.Forbidden(match, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+	}
+	return optionErrors("ListOptions", errs)
+}
+
+// ParseWriteOptions reads the query of a create, update or patch; kind is CreateOptions, UpdateOptions or PatchOptions.
+func ParseWriteOptions(kind string, q url.Values) (WriteOptions, error) {
+	o := WriteOptions{Validation: Validation(q.Get("fieldValidation")), FieldManager: q.Get("fieldManager")}
+	var errs field.ErrorList
+	o.DryRun, errs = dryRun(q["dryRun"])
+	if len(o.FieldManager) > MaxFieldManager {
+		errs = append(errs, field.TooLong(field.NewPath("fieldManager"), "", MaxFieldManager))
+	}
+	if kind == "PatchOptions" && q.Has("force") {
+		errs = append(errs, field.Forbidden(field.NewPath("force"), "may not be specified for non-apply patch"))
+	}
+	switch o.Validation {
+	case "":
+		o.Validation = ValidationWarn
+	case ValidationIgnore, ValidationWarn, ValidationStrict:
+	default:
+		errs = append(errs, field.NotSupported(field.NewPath("fieldValidation"), o.Validation,
+			[]Validation{ValidationIgnore, ValidationWarn, ValidationStrict}))
+	}
+	return o, optionErrors(kind, errs)
+}
+
+// ParseDeleteOptions reads the query and then the body of a delete; the body wins where both speak.
+func ParseDeleteOptions(q url.Values, body Body) (metav1.DeleteOptions, error) {
+	var o metav1.DeleteOptions
+	o.DryRun = q["dryRun"]
+	if q.Has("gracePeriodSeconds") {
+		n, err := integer(q, "gracePeriodSeconds")
+		if err != nil {
+			return o, err
+		}
+		o.GracePeriodSeconds = &n
+	}
+	if q.Has("orphanDependents") {
+		v := boolean(q, "orphanDependents")
+		o.OrphanDependents = &v
+	}
+	if v := q.Get("propagationPolicy"); v != "" {
+		p := metav1.DeletionPropagation(v)
+		o.PropagationPolicy = &p
+	}
+	if err := decodeDeleteOptions(body, &o); err != nil {
+		return o, err
+	}
+	_, errs := dryRun(o.DryRun)
+	policy := field.NewPath("propagationPolicy")
+	if p := o.PropagationPolicy; p != nil {
+		known := []metav1.DeletionPropagation{metav1.DeletePropagationForeground, metav1.DeletePropagationBackground, metav1.DeletePropagationOrphan}
+		if !slices.Contains(known, *p) {
+			errs = append(errs, field.NotSupported(policy, *p, append(known, "nil")))
+		}
+		if o.OrphanDependents != nil {
+			errs = append(errs, field.Invalid(policy, *p, "orphanDependents and deletionPropagation cannot be both set"))
+		}
+	}
+	return o, optionErrors("DeleteOptions", errs)
+}
+
+func optionErrors(kind string, errs field.ErrorList) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return api.Invalid(schema.GroupKind{Group: "meta.k8s.io", Kind: kind}, "", errs)
+}
+
+func dryRun(values []string) (bool, field.ErrorList) {
+	for _, v := range values {
+		if v != metav1.DryRunAll {
+			return false, field.ErrorList{field.NotSupported(field.NewPath("dryRun"), values, []string{metav1.DryRunAll})}
+		}
+	}
+	return len(values) > 0, nil
+}
+
+func boolean(q url.Values, key string) bool {
+	values, ok := q[key]
+	return ok && values[0] != "false" && values[0] != "0"
+}
+
+func integer(q url.Values, key string) (int64, error) {
+	v := q.Get(key)
+	if v == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(v, 10, 64)
+	if err != nil {
+		return 0, api.BadRequest("%s: %v", key, err)
+	}
+	return n, nil
+}
+
+func formatRevision(r int64) string { return strconv.FormatInt(r, 10) }
+
+// parseRevision reads a resourceVersion given by a client; empty is 0.
+func parseRevision(s string) (int64, error) {
+	if s == "" {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil || n < 0 {
+		return 0, api.BadRequest("invalid resource version: resourceVersion: Invalid value: %q: must be a decimal number", s)
+	}
+	return n, nil
+}
+
+// preconditions are what a delete or update expects of the object it finds.
+func preconditions(p *metav1.Preconditions) (uid types.UID, revision string) {
+	if p == nil {
+		return "", ""
+	}
+	if p.UID != nil {
+		uid = *p.UID
+	}
+	if p.ResourceVersion != nil {
+		revision = *p.ResourceVersion
+	}
+	return uid, revision
+}

@@ -1,0 +1,131 @@
+package resource
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	appsv1 "k8s.io/api/apps/v1"
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/store"
+)
+
+// scaleOf reads an object through the scale subresource. Replicas that are not set count as one.
+func scaleOf(o Object) (*autoscalingv1.Scale, error) {
+	var replicas *int32
+	var current int32
+	var selector *metav1.LabelSelector
+	plain := ""
+	switch x := o.(type) {
+	case *appsv1.Deployment:
+		replicas, current, selector = x.Spec.Replicas, x.Status.Replicas, x.Spec.Selector
+	case *appsv1.ReplicaSet:
+		replicas, current, selector = x.Spec.Replicas, x.Status.Replicas, x.Spec.Selector
+	case *appsv1.StatefulSet:
+		replicas, current, selector = x.Spec.Replicas, x.Status.Replicas, x.Spec.Selector
+	case *corev1.ReplicationController:
+		replicas, current, plain = x.Spec.Replicas, x.Status.Replicas, labels.FormatLabels(x.Spec.Selector)
+	default:
+		return nil, errors.New("the kind has no scale")
+	}
+	if selector != nil {
+		parsed, err := metav1.LabelSelectorAsSelector(selector)
+		if err != nil {
+			return nil, err
+		}
+		plain = parsed.String()
+	}
+	sc := &autoscalingv1.Scale{
+		TypeMeta: metav1.TypeMeta{Kind: "Scale", APIVersion: "autoscaling/v1"},
+		ObjectMeta: metav1.ObjectMeta{
+			Name: o.GetName(), Namespace: o.GetNamespace(), UID: o.GetUID(),
+			ResourceVersion: o.GetResourceVersion(), CreationTimestamp: o.GetCreationTimestamp(),
+		},
+		Spec:   autoscalingv1.ScaleSpec{Replicas: 1},
+		Status: autoscalingv1.ScaleStatus{Replicas: current, Selector: plain},
+	}
+	if replicas != nil {
+		sc.Spec.Replicas = *replicas
+	}
+	return sc, nil
+}
+
+func setReplicas(o Object, n int32) {
+	switch x := o.(type) {
+	case *appsv1.Deployment:
+		x.Spec.Replicas = &n
+	case *appsv1.ReplicaSet:
+		x.Spec.Replicas = &n
+	case *appsv1.StatefulSet:
+		x.Spec.Replicas = &n
+	case *corev1.ReplicationController:
+		x.Spec.Replicas = &n
+	}
+}
+
+func (s *Service) getScale(t *Type, item *store.Item) (Result, error) {
+	o, err := s.object(t, item)
+	if err != nil {
+		return Result{}, err
+	}
+	sc, err := scaleOf(o)
+	if err != nil {
+		return Result{}, api.Internal(err)
+	}
+	return Result{Object: sc, Code: http.StatusOK}, nil
+}
+
+func (s *Service) updateScale(ctx context.Context, p authz.Permit, t *Type, body Body, w Write) (Result, error) {
+	wanted := &autoscalingv1.Scale{}
+	if err := decodeInto(wanted, scale.Kind, body, w.Options.Validation, w.Warnings); err != nil {
+		return Result{}, err
+	}
+	if err := errors.Join(matchName(wanted, p.Info()), matchNamespace(t, wanted, p.Info())); err != nil {
+		return Result{}, api.ToError(err)
+	}
+	return s.changeScale(ctx, p, t, w, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted, nil })
+}
+
+func (s *Service) patchScale(ctx context.Context, p authz.Permit, t *Type, apply patcher, w Write) (Result, error) {
+	return s.changeScale(ctx, p, t, w, func(current *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		wanted := &autoscalingv1.Scale{}
+		err := apply.to(scale.Kind, current, wanted, w)
+		return wanted, err
+	})
+}
+
+// changeScale updates the object so that its replicas are what the changed scale says.
+func (s *Service) changeScale(ctx context.Context, p authz.Permit, t *Type, w Write, change func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error)) (Result, error) {
+	r, err := s.update(ctx, p, t, wholeObject, w, func(current Object) (Object, error) {
+		sc, err := scaleOf(current)
+		if err != nil {
+			return nil, api.Internal(err)
+		}
+		wanted, err := change(sc)
+		if err != nil {
+			return nil, err
+		}
+		if wanted.Spec.Replicas < 0 {
+			return nil, api.Invalid(scale.Kind.GroupKind(), current.GetName(), field.ErrorList{
+				field.Invalid(field.NewPath("spec", "replicas"), wanted.Spec.Replicas, "must be greater than or equal to 0"),
+			})
+		}
+		if err := checkExpected(t, current, wanted.UID, ""); err != nil {
+			return nil, err
+		}
+		setReplicas(current, wanted.Spec.Replicas)
+		current.SetResourceVersion(wanted.ResourceVersion)
+		return current, nil
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	return s.getScale(t, r.Item)
+}

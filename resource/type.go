@@ -1,0 +1,189 @@
+package resource
+
+import (
+	"reflect"
+	"slices"
+	"strings"
+
+	"k8s.io/apimachinery/pkg/api/validation"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation/field"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+// Object is a typed API object with metadata that has a protobuf form, as every persisted kind
+// of k8s.io/api does.
+type Object interface {
+	runtime.Object
+	metav1.Object
+	Marshal() ([]byte, error)
+	Unmarshal([]byte) error
+}
+
+// allVerbs are the verbs of an ordinary persisted resource, sorted as discovery lists them.
+var allVerbs = []string{"create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"}
+
+// Type describes one served resource: how it is named on the wire, where it is stored and which
+// of the shared rules apply to it. A Type is immutable once its [Table] has been built.
+type Type struct {
+	// Group, Version and Kind identify the objects; Group is empty for the core group.
+	Group, Version, Kind string
+	// Resource is the plural in paths; Singular is what discovery calls one of it.
+	Resource, Singular string
+	// Namespaced tells whether objects live in a namespace.
+	Namespaced bool
+	// ShortNames and Categories are what kubectl accepts in place of the plural.
+	ShortNames, Categories []string
+	// Verbs are the verbs served, sorted; nil means all of an ordinary persisted resource.
+	Verbs []string
+	// Subresources that are served, sorted by name.
+	Subresources []Subresource
+
+	// Prefix is the part of the etcd key between the registry prefix and namespace or name, for
+	// example "services/specs". Empty means the resource is not persisted (reviews, bindings).
+	Prefix string
+	// StoredVersion is written into stored values where it is not Version: the reference keeps
+	// some kinds under an older version that has the same encoding.
+	StoredVersion string
+	// StoredAs converts to and from another served type that owns the stored form; nil for
+	// types that store themselves.
+	StoredAs *Conversion
+
+	// ValidName checks metadata.name; nil means a DNS-1123 subdomain.
+	ValidName validation.ValidateNameFunc
+	// CreateOnUpdate lets a PUT of a name that does not exist create it.
+	CreateOnUpdate bool
+	// NeedsRevision refuses an update that carries no resourceVersion.
+	NeedsRevision bool
+	// ReturnsDeleted answers a completed delete with the object instead of a Status, as the reference does for some kinds.
+	ReturnsDeleted bool
+	// HasGeneration counts metadata.generation up when anything but metadata and status changes.
+	HasGeneration bool
+	// FieldNames are the selectable fields beyond metadata.name and metadata.namespace, and Fields
+	// reads them from an object. Both are nil where there are none.
+	FieldNames []string
+	Fields     func(Object) map[string]string
+
+	// onCreate and onUpdate set what the server decides for the kind, before validation; onUpdate is told which part
+	// of the object the request may write. check returns what is wrong with an object, old being nil on create.
+	onCreate func(o Object, user api.User)
+	onUpdate func(o, old Object, part part)
+	check    func(o, old Object) field.ErrorList
+
+	newObject   func() Object
+	statusIndex int // index of the Status field of the Go struct, or -1
+
+	columns           *columns // of tables; set by NewTable
+	columnDefinitions []byte   // their definitions as JSON
+}
+
+// Subresource describes what is served below one object.
+type Subresource struct {
+	// Name is the path segment, for example "status".
+	Name string
+	// Kind of the body, where it differs from the parent's; an empty Group with a set Version is the core group.
+	Kind schema.GroupVersionKind
+	// Verbs served, sorted.
+	Verbs []string
+}
+
+// Conversion maps a served type to the type whose form is stored. It loses nothing that the
+// served type can express.
+type Conversion struct {
+	// Version and Group name the type that owns the stored form; its Resource and Prefix are the same.
+	Group, Version string
+	// ToStored and FromStored convert without sharing memory that a caller may change.
+	ToStored, FromStored func(Object) (Object, error)
+}
+
+// New returns an empty object of the type.
+func (t *Type) New() Object { return t.newObject() }
+
+// GVK is the group, version and kind.
+func (t *Type) GVK() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: t.Group, Version: t.Version, Kind: t.Kind}
+}
+
+// GroupVersion is "v1" or "apps/v1", as apiVersion holds it.
+func (t *Type) GroupVersion() string {
+	return schema.GroupVersion{Group: t.Group, Version: t.Version}.String()
+}
+
+// GR is the group and plural, as error messages name the resource.
+func (t *Type) GR() schema.GroupResource {
+	return schema.GroupResource{Group: t.Group, Resource: t.Resource}
+}
+
+// GVR is the group, version and plural.
+func (t *Type) GVR() schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: t.Group, Version: t.Version, Resource: t.Resource}
+}
+
+// GK is the group and kind, as validation errors name it.
+func (t *Type) GK() schema.GroupKind { return schema.GroupKind{Group: t.Group, Kind: t.Kind} }
+
+// Persisted reports whether objects of the type are kept in etcd.
+func (t *Type) Persisted() bool { return t.Prefix != "" }
+
+// Subresource returns the description of a subresource.
+func (t *Type) Subresource(name string) (Subresource, bool) {
+	i := slices.IndexFunc(t.Subresources, func(s Subresource) bool { return s.Name == name })
+	if i < 0 {
+		return Subresource{}, false
+	}
+	return t.Subresources[i], true
+}
+
+// Serves reports whether the verb applies to the resource, or to the subresource if one is given.
+func (t *Type) Serves(verb, subresource string) bool {
+	if subresource == "" {
+		return slices.Contains(t.Verbs, verb)
+	}
+	s, ok := t.Subresource(subresource)
+	return ok && slices.Contains(s.Verbs, verb)
+}
+
+// kind completes a description with what follows from the Go type: the kind's name, the
+// constructor and where the status is.
+func kind[T any, P interface {
+	*T
+	Object
+}](t Type) *Type {
+	rt := reflect.TypeFor[T]()
+	t.Kind = rt.Name()
+	t.newObject = func() Object { return P(new(T)) }
+	t.statusIndex = -1
+	if f, ok := rt.FieldByName("Status"); ok && len(f.Index) == 1 {
+		t.statusIndex = f.Index[0]
+	}
+	if t.Verbs == nil {
+		t.Verbs = allVerbs
+	}
+	if t.Singular == "" {
+		t.Singular = strings.ToLower(t.Kind)
+	}
+	if t.ValidName == nil {
+		t.ValidName = validation.NameIsDNSSubdomain
+	}
+	return &t
+}
+
+// selectable adapts a typed field reader.
+func selectable[P Object](read func(P) map[string]string) func(Object) map[string]string {
+	return func(o Object) map[string]string { return read(o.(P)) }
+}
+
+var (
+	statusVerbs = []string{"get", "patch", "update"}
+	status      = Subresource{Name: "status", Verbs: statusVerbs}
+	scale       = Subresource{
+		Name: "scale", Verbs: statusVerbs,
+		Kind: schema.GroupVersionKind{Group: "autoscaling", Version: "v1", Kind: "Scale"},
+	}
+)
+
+// pathName allows what can stand in a path segment; RBAC names such as system:node need it.
+func pathName(name string, _ bool) []string { return pathSegmentErrors(name) }

@@ -1,0 +1,277 @@
+package resource
+
+import (
+	"context"
+	"encoding/json"
+
+	"strings"
+	"time"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/store"
+)
+
+// The types of a change as watches name them.
+const (
+	changeAdded    = "ADDED"
+	changeModified = "MODIFIED"
+	changeDeleted  = "DELETED"
+	changeBookmark = "BOOKMARK"
+)
+
+// bookmarkEvery is how often a watch that asked for bookmarks gets one while nothing happens.
+const bookmarkEvery = time.Minute
+
+// watchBatch is how many changes a watch hands out at once.
+const watchBatch = 100
+
+// Change is one event of a watch.
+type Change struct {
+	// Type is ADDED, MODIFIED, DELETED or BOOKMARK.
+	Type string
+	// Item is the object; nil for a bookmark.
+	Item *store.Item
+	// Revision is what a bookmark says: everything up to it has been sent.
+	Revision int64
+	// InitialEnd marks the bookmark behind the initial objects.
+	InitialEnd bool
+}
+
+// Watch streams the changes of a collection. Use it from one goroutine.
+type Watch struct {
+	// Type of the objects.
+	Type *Type
+
+	service   *Service
+	match     *matcher
+	prefix    string
+	after     int64 // changes up to here are not sent
+	watcher   *store.Watcher
+	bookmarks bool
+
+	initial      []*store.Item // still to be sent as ADDED
+	initialEnd   int64         // revision of the bookmark behind them; 0 when it has been sent or is not wanted
+	events       []*store.Event
+	nextBookmark time.Time
+}
+
+// Watch starts a watch. With an empty resourceVersion, "0" or initial events asked for, it begins with the
+// current objects; otherwise with the first change after the resourceVersion. A version that is too old is
+// a 410, which a client gets inside the stream.
+func (s *Service) Watch(ctx context.Context, p authz.Permit, o ListOptions) (*Watch, error) {
+	t, err := s.target(p, "watch")
+	if err != nil {
+		return nil, err
+	}
+	if err := o.checkWatch(); err != nil {
+		return nil, err
+	}
+	info := p.Info()
+	match, err := s.matcher(t, info, o)
+	if err != nil {
+		return nil, err
+	}
+	revision, err := parseRevision(o.ResourceVersion)
+	if err != nil {
+		return nil, err
+	}
+	w := &Watch{
+		Type: t, service: s, match: match, prefix: s.key(t, info.Namespace, ""), bookmarks: o.Bookmarks,
+		events: make([]*store.Event, 0, watchBatch), nextBookmark: s.Now().Add(bookmarkEvery),
+	}
+	cache := s.caches[t.Prefix]
+	initial := revision == 0
+	if o.InitialEvents != nil {
+		initial = *o.InitialEvents
+	}
+	if !initial {
+		if revision == 0 {
+			revision = s.Mirror.Observed()
+		}
+		w.after = revision
+		w.watcher, err = cache.Watch(revision)
+		return w, storeError(t, "", err)
+	}
+	if err := s.reach(ctx, o.ResourceVersion); err != nil {
+		return nil, err
+	}
+	var snapshot store.Snapshot
+	snapshot, w.watcher = cache.WatchFromNow()
+	return w, w.begin(snapshot)
+}
+
+// begin prepares the initial objects.
+func (w *Watch) begin(snapshot store.Snapshot) error {
+	var failed error
+	snapshot.Ascend(w.prefix, "", func(item *store.Item) bool {
+		if item, failed = w.service.served(w.Type, item); failed != nil {
+			return false
+		}
+		if w.match.matches(item.Labels, item.Fields, item) {
+			w.initial = append(w.initial, item)
+		}
+		return true
+	})
+	if w.bookmarks {
+		w.initialEnd = snapshot.Revision
+	}
+	return failed
+}
+
+// Next waits for changes and returns at least one, in buf[:0]. It ends with the context's error, or with an
+// [*api.Error] that the client is told inside the stream.
+func (w *Watch) Next(ctx context.Context, buf []Change) ([]Change, error) {
+	buf = buf[:0]
+	for len(w.initial) > 0 && len(buf) < watchBatch {
+		buf = append(buf, Change{Type: changeAdded, Item: w.initial[0]})
+		w.initial = w.initial[1:]
+	}
+	if len(w.initial) == 0 && w.initialEnd > 0 {
+		buf = append(buf, Change{Type: changeBookmark, Revision: w.initialEnd, InitialEnd: true})
+		w.initial, w.initialEnd = nil, 0
+	}
+	for len(buf) == 0 {
+		events, changed, err := w.watcher.Poll(w.events)
+		if err != nil {
+			return nil, storeError(w.Type, "", err)
+		}
+		for _, e := range events {
+			if buf, err = w.translate(buf, e); err != nil {
+				return nil, err
+			}
+		}
+		if len(events) > 0 {
+			continue
+		}
+		if b, err := w.wait(ctx, changed); err != nil || b.Type != "" {
+			return append(buf, b), err
+		}
+	}
+	return buf, nil
+}
+
+// wait returns when the cache has changed, a bookmark is due or the context has ended.
+func (w *Watch) wait(ctx context.Context, changed <-chan struct{}) (Change, error) {
+	var due <-chan time.Time
+	if w.bookmarks {
+		timer := time.NewTimer(w.nextBookmark.Sub(w.service.Now()))
+		defer timer.Stop()
+		due = timer.C
+	}
+	select {
+	case <-changed:
+		return Change{}, nil
+	case <-due:
+		return w.Bookmark(), nil
+	case <-ctx.Done():
+		return Change{}, ctx.Err()
+	}
+}
+
+// Bookmark returns a bookmark of the present moment, or a Change without a type if changes are still to be read.
+func (w *Watch) Bookmark() Change {
+	w.nextBookmark = w.service.Now().Add(bookmarkEvery)
+	revision, ok := w.watcher.Drained()
+	if !ok || len(w.initial) > 0 {
+		return Change{}
+	}
+	return Change{Type: changeBookmark, Revision: max(revision, w.after)}
+}
+
+// WantsBookmarks reports whether the client asked for bookmarks.
+func (w *Watch) WantsBookmarks() bool { return w.bookmarks }
+
+// translate appends what an event means to this watch: an object that begins to match a selector is ADDED, one that no longer
+// does is DELETED, in the state in which it last matched.
+func (w *Watch) translate(buf []Change, e *store.Event) ([]Change, error) {
+	if e.Item.Revision <= w.after || !strings.HasPrefix(e.Item.Key, w.prefix) {
+		return buf, nil
+	}
+	item, err := w.service.served(w.Type, e.Item)
+	if err != nil {
+		return nil, err
+	}
+	now := e.Type != store.Deleted && w.match.matches(item.Labels, item.Fields, item)
+	if e.Prev == nil {
+		if now {
+			buf = append(buf, Change{Type: changeAdded, Item: item})
+		}
+		return buf, nil
+	}
+	if w.match.all && now {
+		return append(buf, Change{Type: changeModified, Item: item}), nil
+	}
+	prev, err := w.service.served(w.Type, e.Prev)
+	if err != nil {
+		return nil, err
+	}
+	switch before := w.match.matches(prev.Labels, prev.Fields, prev); {
+	case now && before:
+		buf = append(buf, Change{Type: changeModified, Item: item})
+	case now:
+		buf = append(buf, Change{Type: changeAdded, Item: item})
+	case before && e.Type == store.Deleted:
+		buf = append(buf, Change{Type: changeDeleted, Item: item})
+	case before:
+		buf = append(buf, Change{Type: changeDeleted, Item: prev.AtRevision(item.Revision)})
+	}
+	return buf, nil
+}
+
+// initialEventsEnd is the annotation of the bookmark behind the initial objects.
+const initialEventsEnd = "k8s.io/initial-events-end"
+
+// bookmarkObject is the object that a bookmark carries: empty but for the resourceVersion.
+func (t *Type) bookmarkObject(c Change) Object {
+	o := t.New()
+	o.SetResourceVersion(formatRevision(c.Revision))
+	if c.InitialEnd {
+		o.SetAnnotations(map[string]string{initialEventsEnd: "true"})
+	}
+	o.GetObjectKind().SetGroupVersionKind(t.GVK())
+	return o
+}
+
+// Bookmark objects are rare, so they are encoded when they are sent.
+
+// AppendBookmark appends a bookmark's object as JSON.
+func (t *Type) AppendBookmark(b []byte, c Change) ([]byte, error) {
+	text, err := json.Marshal(t.bookmarkObject(c))
+	if err != nil {
+		return nil, api.Internal(err)
+	}
+	return append(b, text...), nil
+}
+
+// AppendPartialBookmark appends a bookmark's object as a PartialObjectMetadata.
+func (t *Type) AppendPartialBookmark(b []byte, c Change) ([]byte, error) {
+	text, err := json.Marshal(t.bookmarkObject(c))
+	if err != nil {
+		return nil, api.Internal(err)
+	}
+	var meta struct {
+		Metadata json.RawMessage `json:"metadata"`
+	}
+	if err := json.Unmarshal(text, &meta); err != nil {
+		return nil, api.Internal(err)
+	}
+	b = append(append(b, partialMeta...), `"metadata":`...)
+	return append(append(b, meta.Metadata...), '}'), nil
+}
+
+// AppendProtobufBookmark appends a bookmark's object in the protobuf wire format.
+func (t *Type) AppendProtobufBookmark(b []byte, c Change) ([]byte, error) {
+	raw, err := t.bookmarkObject(c).Marshal()
+	if err != nil {
+		return nil, api.Internal(err)
+	}
+	b = append(t.appendEnvelope(b, t.Kind, len(raw)), raw...)
+	return appendEnvelopeEnd(b), nil
+}
+
+// Idle reports whether everything that has happened so far has been returned.
+func (w *Watch) Idle() bool {
+	_, ok := w.watcher.Drained()
+	return ok && len(w.initial) == 0
+}

@@ -1,0 +1,191 @@
+package server
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/munnerz/goautoneg"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/version"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+// page answers a path that is not a resource.
+type page func(w http.ResponseWriter, r *http.Request) error
+
+// Documents are those of the service account issuer.
+type Documents interface {
+	// Discovery is the OpenID provider configuration, as JSON.
+	Discovery() []byte
+	// JWKS is the set of public keys, as JSON.
+	JWKS() []byte
+}
+
+// addPages fills the table of the paths that are not resources.
+func (s *Server) addPages() error {
+	docs, err := discoveryDocuments(s.cfg.Table, s.cfg.Address)
+	if err != nil {
+		return err
+	}
+	for path, doc := range docs {
+		s.pages[path] = func(w http.ResponseWriter, r *http.Request) error { return serveDocument(w, r, doc) }
+	}
+	for _, path := range s.probes.paths() {
+		s.pages[path] = func(w http.ResponseWriter, r *http.Request) error { return s.probes.serve(w, r, path) }
+	}
+	if err := s.addSpecs(); err != nil {
+		return err
+	}
+	if d := s.cfg.Issuer; d != nil {
+		s.pages["/.well-known/openid-configuration"] = issuerPage(typeJSON, d.Discovery)
+		s.pages["/openid/v1/jwks"] = issuerPage("application/jwk-set+json", d.JWKS)
+	}
+	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
+	s.pages["/metrics"] = func(w http.ResponseWriter, r *http.Request) error {
+		metrics.ServeHTTP(w, r)
+		return nil
+	}
+	if err := s.addJSON("/version", s.cfg.Version); err != nil {
+		return err
+	}
+	s.pages["/"] = nil // listed, and replaced by the list
+	paths := make([]string, 0, len(s.pages))
+	for path := range s.pages {
+		paths = append(paths, path)
+	}
+	slices.Sort(paths)
+	return s.addJSON("/", metav1.RootPaths{Paths: slices.DeleteFunc(paths, func(p string) bool { return p == "/" })})
+}
+
+// addSpecs adds the OpenAPI documents, where there are any.
+func (s *Server) addSpecs() error {
+	if s.cfg.OpenAPI == nil {
+		return nil
+	}
+	v2, v3 := s.cfg.OpenAPI.V2(), s.cfg.OpenAPI.V3()
+	index, err := specIndex(v3)
+	if err != nil {
+		return err
+	}
+	add := func(path string, spec Spec, protobufType string) {
+		s.pages[path] = func(w http.ResponseWriter, r *http.Request) error { return serveSpec(w, r, spec, protobufType) }
+	}
+	add("/openapi/v2", v2, typeSpec2)
+	add("/openapi/v3", index, typeSpec3)
+	for path, spec := range v3 {
+		add("/openapi/v3/"+path, spec, typeSpec3)
+	}
+	return nil
+}
+
+// addJSON adds a page with a fixed, indented document.
+func (s *Server) addJSON(path string, v any) error {
+	body, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return fmt.Errorf("server: encode %s: %w", path, err)
+	}
+	s.pages[path] = func(w http.ResponseWriter, _ *http.Request) error {
+		write(w, typeJSON, http.StatusOK, body)
+		return nil
+	}
+	return nil
+}
+
+// servePath answers a request that is not for a resource and was authorized. A path that nothing
+// serves gets a Status below the API and a plain text elsewhere, as clients of either expect.
+func (s *Server) servePath(w http.ResponseWriter, r *http.Request, info api.RequestInfo) error {
+	if r.Method != http.MethodGet && r.Method != http.MethodHead {
+		return methodNotAllowed()
+	}
+	if serve, ok := s.pages[info.Path]; ok {
+		return serve(w, r)
+	}
+	if parts := strings.Split(info.Path, "/"); parts[1] == "api" || (parts[1] == "apis" && s.pages["/apis/"+parts[2]] != nil) {
+		return api.PathNotFound()
+	}
+	writeNoPage(w)
+	return nil
+}
+
+func methodNotAllowed() *api.Error {
+	return &api.Error{Status: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
+		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
+
+// issuerPage serves a document of the issuer; it asks each time because keys are rotated.
+func issuerPage(contentType string, body func() []byte) page {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Cache-Control", "public, max-age=3600")
+		write(w, contentType, http.StatusOK, body())
+		return nil
+	}
+}
+
+// serveDocument answers with a discovery document in the form that the client accepts first.
+func serveDocument(w http.ResponseWriter, r *http.Request, doc document) error {
+	h := w.Header()
+	if doc.aggregated != nil {
+		h.Set("Vary", "Accept")
+	}
+	switch acceptDocument(r.Header.Get("Accept"), doc.aggregated != nil) {
+	case typeAggregated:
+		h.Set("Cache-Control", "public")
+		h.Set("Etag", doc.etag)
+		if etagMatches(r, doc.etag) {
+			w.WriteHeader(http.StatusNotModified)
+			return nil
+		}
+		write(w, typeAggregated, http.StatusOK, doc.aggregated)
+	case typeJSON:
+		write(w, typeJSON, http.StatusOK, doc.body)
+	default:
+		return api.NotAcceptable("only the following media types are accepted: %s", typeJSON)
+	}
+	return nil
+}
+
+// acceptDocument picks the form of a discovery document; empty means none is accepted.
+func acceptDocument(accept string, aggregated bool) string {
+	if accept == "" {
+		return typeJSON
+	}
+	for _, a := range goautoneg.ParseAccept(accept) {
+		p := a.Params
+		switch mediaType := a.Type + "/" + a.SubType; {
+		case mediaType == "*/*" || mediaType == "application/*" || (mediaType == typeJSON && p["as"] == ""):
+			return typeJSON
+		case mediaType == typeJSON && aggregated &&
+			p["as"] == "APIGroupDiscoveryList" && p["g"] == "apidiscovery.k8s.io" && p["v"] == "v2":
+			return typeAggregated
+		}
+	}
+	return ""
+}
+
+// DefaultVersion is the version that the server reports unless told otherwise: the Kubernetes API level it
+// serves, marked as this server's build. commit and date may be empty.
+func DefaultVersion(commit, date string) version.Info {
+	return version.Info{
+		Major: "1", Minor: "36", EmulationMajor: "1", EmulationMinor: "36",
+		MinCompatibilityMajor: "1", MinCompatibilityMinor: "35",
+		GitVersion: "v1.36.3+gatehouse", GitCommit: commit, GitTreeState: "clean", BuildDate: date,
+		GoVersion: runtime.Version(), Compiler: runtime.Compiler, Platform: runtime.GOOS + "/" + runtime.GOARCH,
+	}
+}
+
+// queryValue is the first value of a query parameter. It parses nothing when there is no query, which is
+// how most requests come.
+func queryValue(r *http.Request, key string) string {
+	if r.URL.RawQuery == "" {
+		return ""
+	}
+	return r.URL.Query().Get(key)
+}

@@ -1,0 +1,402 @@
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"net/http"
+	"net/netip"
+	"runtime"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/audit"
+	"github.com/gatehouse/gatehouse/authn"
+	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/ratelimit"
+)
+
+// This file is the way of a request, top to bottom. Each stage is one method of exchange; serve
+// calls them in their only order and stops at the first that refuses.
+
+// exchange is one request on its way through the stages. Each field is set by one stage and read by later ones.
+type exchange struct {
+	s *Server
+	w *responseWriter
+	r *http.Request
+
+	received time.Time
+	auditID  string
+	peer     netip.Addr
+	warnings *api.Warnings
+
+	info        api.RequestInfo // parse
+	longRunning bool            // parse
+	cancel      context.CancelFunc
+	who         *authn.Result   // authenticate; nil if it failed
+	user        api.User        // authenticate: who was recognised; impersonate: who the request acts as
+	record      *audit.Record   // beginAudit; nil before it
+	seat        *ratelimit.Seat // limitClient; nil before it
+	permit      authz.Permit    // authorize
+}
+
+// ServeHTTP takes one request through the stages and finishes what they began, whatever happened.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := s.newExchange(w, r)
+	if !s.requests.enter() {
+		writeError(x.w, r, api.Unavailable("the server is shutting down").Wrap(errShuttingDown))
+		return
+	}
+	defer s.requests.leave()
+	defer x.cancel()
+
+	err := x.guard(x.serve)
+	cutOff := err != nil && (x.w.began() || errors.Is(err, http.ErrAbortHandler))
+	if err != nil && !cutOff {
+		x.refuse(err)
+	}
+	x.finish(err)
+	if cutOff {
+		// The client has part of an answer; ending the stream badly tells it that the rest is missing.
+		panic(http.ErrAbortHandler)
+	}
+}
+
+func (s *Server) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
+	warnings := &api.Warnings{}
+	x := &exchange{
+		s:        s,
+		w:        &responseWriter{ResponseWriter: w, warnings: warnings},
+		r:        r,
+		received: time.Now(),
+		auditID:  uuid.NewString(),
+		peer:     peerAddr(r.RemoteAddr),
+		warnings: warnings,
+		cancel:   func() {},
+	}
+	h := w.Header()
+	h.Set("Audit-Id", x.auditID)
+	h.Set("Cache-Control", cachePrivate)
+	h.Set("X-Content-Type-Options", "nosniff")
+	r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
+	return x
+}
+
+// serve is the order of the stages.
+func (x *exchange) serve() error {
+	if err := x.parse(); err != nil {
+		return err
+	}
+	if err := x.limitPeer(); err != nil {
+		return err
+	}
+	if err := x.authenticate(); err != nil {
+		// A refused credential is recorded as well. If that fails, the answer stays 401.
+		return errors.Join(err, x.beginAudit())
+	}
+	if err := x.beginAudit(); err != nil {
+		return err
+	}
+	if err := x.impersonate(); err != nil {
+		return err
+	}
+	if err := x.limitClient(); err != nil {
+		return err
+	}
+	if err := x.authorize(); err != nil {
+		return err
+	}
+	return x.handle()
+}
+
+// errPanic is in the chain of the error that a panic below it became.
+var errPanic = errors.New("the request caused a panic")
+
+// guard is the recover stage: a panic becomes a 500 and ends this request only. The value of a panic
+// may hold parts of the request, so only the runtime's own texts are logged.
+func (x *exchange) guard(serve func() error) (err error) {
+	defer func() {
+		p := recover()
+		switch {
+		case p == nil:
+			return
+		case p == http.ErrAbortHandler: //nolint:errorlint // It is compared as net/http does.
+			err = http.ErrAbortHandler
+			return
+		}
+		what := fmt.Sprintf("a value of type %T", p)
+		if re, ok := p.(runtime.Error); ok {
+			what = re.Error()
+		}
+		x.s.cfg.Logger.Error("panic while serving a request", "auditID", x.auditID, "panic", what, "stack", string(debug.Stack()))
+		err = api.Internal(errPanic)
+	}()
+	return serve()
+}
+
+// parse says once what the request asks for, and bounds how long it may take.
+func (x *exchange) parse() (err error) {
+	if u := x.r.URL; u.Scheme != "" || u.Host != "" || u.Opaque != "" {
+		return api.BadRequest("the request target must be a path")
+	}
+	if x.info, err = api.ParseRequest(x.r.Method, x.r.URL); err != nil {
+		return err
+	}
+	x.longRunning = isLongRunning(x.info)
+	timeout := x.s.cfg.RequestTimeout
+	if asked := queryValue(x.r, "timeout"); asked != "" && !x.longRunning {
+		d, err := time.ParseDuration(asked)
+		if err != nil || d < 0 {
+			return api.BadRequest("the timeout in the query is not a duration")
+		}
+		if d > 0 {
+			timeout = min(timeout, d)
+		}
+	}
+	return x.setDeadline(timeout)
+}
+
+// timeToRefuse is how much longer than the request its answer may take to be sent.
+const timeToRefuse = 5 * time.Second
+
+// setDeadline bounds handling, reading and writing. A long-running request has no deadline but ends with
+// the server; its handler bounds each write itself.
+func (x *exchange) setDeadline(timeout time.Duration) error {
+	ctx := withWarnings(x.r.Context(), x.warnings)
+	var readBy, writeBy time.Time // zero lifts the deadline of an earlier request on the connection
+	if x.longRunning {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithCancel(ctx)
+		stop := context.AfterFunc(x.s.watches, cancel)
+		x.cancel = func() { stop(); cancel() }
+	} else {
+		ctx, x.cancel = context.WithDeadline(ctx, x.received.Add(timeout))
+		readBy, writeBy = x.received.Add(timeout), x.received.Add(timeout+timeToRefuse)
+	}
+	x.r = x.r.WithContext(ctx)
+	rc := http.NewResponseController(x.w)
+	if x.r.ContentLength != 0 { // Without a body there is nothing to read.
+		if err := rc.SetReadDeadline(readBy); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return fmt.Errorf("set the read deadline: %w", err)
+		}
+	}
+	if err := rc.SetWriteDeadline(writeBy); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return fmt.Errorf("set the write deadline: %w", err)
+	}
+	return nil
+}
+
+// isLongRunning tells requests that have no natural end.
+func isLongRunning(info api.RequestInfo) bool {
+	if info.Verb == "watch" {
+		return true
+	}
+	switch info.Subresource {
+	case "attach", "exec", "log", "portforward", "proxy":
+		return info.IsResource
+	}
+	return false
+}
+
+// limitPeer bounds what the address may ask. Health probes that find it exhausted have a small lane of their own.
+func (x *exchange) limitPeer() error {
+	wait, ok := x.s.cfg.Peers.Allow(x.peer)
+	if ok || (isProbe(x.info) && x.s.healthLane.Allow()) {
+		return nil
+	}
+	return api.TooManyRequests("too many requests from this address, please try again later", int(math.Ceil(wait.Seconds())))
+}
+
+// isProbe reports whether the request asks for the server's health.
+func isProbe(info api.RequestInfo) bool {
+	return !info.IsResource && (info.Path == "/livez" || info.Path == "/readyz" || info.Path == "/healthz")
+}
+
+// authenticate says who asks. The credential is taken off the request, so that nothing later can log or forward it.
+func (x *exchange) authenticate() error {
+	credentials, err := authn.FromRequest(x.r)
+	if err == nil {
+		x.who, err = x.s.cfg.Authenticator.Authenticate(x.r.Context(), credentials, x.info)
+	}
+	delete(x.r.Header, "Authorization")
+	if err == nil && (x.who == nil || x.who.User.Name == "") {
+		err = api.Unauthorized(errNobody)
+	}
+	if x.r.ProtoMajor == 2 && (err != nil || x.who.User.IsAnonymous()) {
+		// Whoever shows no credential gets no connection to multiplex on.
+		x.w.Header().Set("Connection", "close")
+	}
+	if err != nil {
+		x.who = nil
+		x.s.cfg.Peers.Penalize(x.peer)
+		return err
+	}
+	x.user = x.who.User
+	for _, text := range x.who.Warnings {
+		x.warnings.Add(text)
+	}
+	return nil
+}
+
+var errNobody = errors.New("the authenticator recognised nobody")
+
+// annotationClientID holds the Audit-ID header of a request: the client's name for it, and only that.
+const annotationClientID = "server.gatehouse.dev/client-audit-id"
+
+// beginAudit makes the request known to the audit log; for a write, durably so.
+func (x *exchange) beginAudit() (err error) {
+	request := audit.Request{
+		AuditID: x.auditID, User: x.user, Info: x.info, SourceIPs: sourceIPs(x.r.Header, x.peer),
+		UserAgent: cut(x.r.UserAgent(), maxUserAgent), Method: x.r.Method, RequestURI: x.r.RequestURI, Received: x.received,
+	}
+	if x.who != nil {
+		request.AuthMethod = x.who.Method
+	}
+	if x.record, err = x.s.cfg.Auditor.Begin(x.r.Context(), request); err != nil {
+		return fmt.Errorf("begin the audit record: %w", err)
+	}
+	if id := x.r.Header.Get("Audit-Id"); id != "" {
+		x.record.Annotate(annotationClientID, cut(strings.ToValidUTF8(id, ""), maxClientID))
+	}
+	if x.who != nil {
+		for key, value := range x.who.Annotations {
+			x.record.Annotate(key, value)
+		}
+	}
+	return nil
+}
+
+// Bounds of what a client says about itself and the audit record repeats.
+const (
+	maxUserAgent = 1 << 10
+	maxClientID  = 64
+	maxHops      = 16
+)
+
+// sourceIPs are the addresses that the request says it came through, and last the one it did come from. All
+// but the last can be forged; what is no address is left out.
+func sourceIPs(h http.Header, peer netip.Addr) []string {
+	var ips []string
+	for _, line := range append(slices.Clone(h["X-Forwarded-For"]), h["X-Real-Ip"]...) {
+		for hop := range strings.SplitSeq(line, ",") {
+			addr, err := netip.ParseAddr(strings.TrimSpace(hop))
+			if err != nil || len(ips) == maxHops {
+				continue
+			}
+			if text := addr.Unmap().WithZone("").String(); !slices.Contains(ips, text) {
+				ips = append(ips, text)
+			}
+		}
+	}
+	if !peer.IsValid() {
+		return ips
+	}
+	last := peer.String()
+	return append(slices.DeleteFunc(ips, func(ip string) bool { return ip == last }), last)
+}
+
+// impersonate replaces the user by the one the request wants to act as, if its own user may do that.
+func (x *exchange) impersonate() error {
+	wanted, err := authn.ImpersonationFrom(x.r)
+	authn.StripIdentity(x.r.Header)
+	if err != nil || wanted == nil {
+		return err
+	}
+	user, err := wanted.As(x.r.Context(), x.user, func(ctx context.Context, user api.User, info api.RequestInfo) error {
+		_, err := x.s.cfg.Authorizer.Permit(ctx, user, info)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	x.user = user
+	x.record.SetImpersonated(user)
+	return nil
+}
+
+// limitClient takes the request's share of the server. It is charged to who was authenticated, not to who is
+// impersonated: otherwise the right to impersonate would be the right to unlimited shares.
+func (x *exchange) limitClient() (err error) {
+	client := ratelimit.Client{
+		Name:   x.who.User.Name,
+		Exempt: isProbe(x.info) || x.who.User.InGroup(api.GroupMasters),
+	}
+	x.seat, err = x.s.cfg.Clients.Acquire(x.r.Context(), client, ratelimit.CostOf(x.info))
+	return err
+}
+
+// authorize turns the request into a permit to do exactly that.
+func (x *exchange) authorize() (err error) {
+	x.permit, err = x.s.cfg.Authorizer.Permit(x.r.Context(), x.user, x.info)
+	switch {
+	case err == nil:
+		x.record.Annotate(audit.AnnotationDecision, "allow")
+		x.record.Annotate(audit.AnnotationReason, x.permit.Reason())
+		return nil
+	case errors.Is(err, authz.ErrDenied):
+		x.record.Annotate(audit.AnnotationDecision, "forbid")
+	}
+	return err
+}
+
+// handle answers. The body is looked at here for the first time.
+func (x *exchange) handle() error {
+	if x.r.ContentLength > MaxBodyBytes {
+		return &http.MaxBytesError{Limit: MaxBodyBytes}
+	}
+	inflight := x.s.metrics.inflight(x.info)
+	inflight.Inc()
+	defer inflight.Dec()
+	if !x.info.IsResource {
+		return x.s.servePath(x.w, x.r, x.info)
+	}
+	return x.s.cfg.Resources.ServeResource(x.w, x.r, x.permit, x.record, x.seat)
+}
+
+// refuse answers with the error. Its cause stays in the log.
+func (x *exchange) refuse(err error) {
+	e := toError(err)
+	if cause := e.Unwrap(); e.Code() >= http.StatusInternalServerError && cause != nil {
+		x.s.cfg.Logger.Error("request failed", "auditID", x.auditID, "verb", x.info.Verb, "path", x.info.Path, "error", cause)
+	}
+	writeError(x.w, x.r, e)
+}
+
+// finish ends what the stages began: the seat, the audit record, the count.
+func (x *exchange) finish(err error) {
+	x.seat.Release()
+	code := x.w.code
+	if code == 0 {
+		code = http.StatusOK
+	}
+	switch {
+	case errors.Is(err, errPanic):
+		x.record.Close()
+	case err != nil:
+		status := toError(err).Status
+		x.record.Finish(code, &status)
+	default:
+		x.record.Finish(code, nil)
+	}
+	x.s.metrics.observe(x.info, code, time.Since(x.received), x.longRunning)
+}
+
+// warningsKey is the context key of a request's warnings.
+type warningsKey struct{}
+
+func withWarnings(ctx context.Context, w *api.Warnings) context.Context {
+	return context.WithValue(ctx, warningsKey{}, w)
+}
+
+// warningsOf returns the warnings that go out with the answer to the request of ctx. A context of no request
+// gives nil, which ignores what it is given.
+func warningsOf(ctx context.Context) *api.Warnings {
+	w, _ := ctx.Value(warningsKey{}).(*api.Warnings)
+	return w
+}

@@ -1,0 +1,173 @@
+package server
+
+import (
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
+
+	"github.com/gatehouse/gatehouse/api"
+)
+
+// Bounds of the Warning headers of one answer, in bytes: past warningsTotal each text is cut to
+// warningShort, and none is sent that would take them over it again.
+const (
+	warningsTotal = 4 << 10
+	warningShort  = 256
+)
+
+// responseWriter adds the warnings to the header at the last moment and remembers what was sent. The
+// stages and handlers of one request use it one at a time.
+type responseWriter struct {
+	http.ResponseWriter
+	warnings *api.Warnings
+	code     int // 0 until the header is written
+	size     int64
+}
+
+// WriteHeader sends the header once; later calls are ignored.
+func (w *responseWriter) WriteHeader(code int) {
+	if w.code != 0 {
+		return
+	}
+	if code >= 200 {
+		w.code = code
+		addWarnings(w.Header(), w.warnings.List())
+	}
+	w.ResponseWriter.WriteHeader(code)
+}
+
+// Write sends the header with 200 if none was sent, then b.
+func (w *responseWriter) Write(b []byte) (int, error) {
+	w.WriteHeader(http.StatusOK)
+	n, err := w.ResponseWriter.Write(b)
+	w.size += int64(n)
+	return n, err
+}
+
+// FlushError sends what is buffered, the header included.
+func (w *responseWriter) FlushError() error {
+	w.WriteHeader(http.StatusOK)
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Unwrap gives http.ResponseController the writer of net/http.
+func (w *responseWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// began reports whether the client may have seen the beginning of an answer.
+func (w *responseWriter) began() bool { return w.code != 0 }
+
+// addWarnings writes the texts as RFC 9110 warnings with code 299 and no agent.
+func addWarnings(h http.Header, texts []string) {
+	total, short := 0, false
+	for _, t := range texts {
+		total += len(t)
+	}
+	if short = total > warningsTotal; short {
+		total = 0
+	}
+	for _, t := range texts {
+		if short {
+			t = cut(t, warningShort)
+			if total += len(t); total > warningsTotal {
+				return
+			}
+		}
+		h.Add("Warning", `299 - "`+warningQuoter.Replace(t)+`"`)
+	}
+}
+
+var warningQuoter = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
+
+// cut shortens s to at most n bytes without splitting a character.
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n]
+}
+
+// toError is api.ToError with the errors of net/http that a body can cause.
+func toError(err error) *api.Error {
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		return api.TooLarge("limit is %d", tooLarge.Limit).Wrap(err)
+	}
+	return api.ToError(err)
+}
+
+// writeError renders an error; it is the only place where one becomes an answer. The Status is JSON
+// unless the client asked for YAML first: every client reads JSON, whatever it prefers for objects.
+func writeError(w http.ResponseWriter, r *http.Request, e *api.Error) {
+	status := e.Status
+	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
+	if status.Code == 0 {
+		status.Code = http.StatusInternalServerError
+	}
+	h := w.Header()
+	// What a handler promised about its answer does not hold for this one.
+	for _, k := range []string{"Content-Length", "Content-Encoding", "Etag", "Last-Modified", "Expires", "Vary"} {
+		h.Del(k)
+	}
+	h.Set("Cache-Control", cachePrivate)
+	if d := status.Details; d != nil && d.RetryAfterSeconds > 0 {
+		h.Set("Retry-After", strconv.Itoa(int(d.RetryAfterSeconds)))
+	}
+	contentType, body := renderStatus(&status, r)
+	write(w, contentType, int(status.Code), body)
+}
+
+func renderStatus(status *metav1.Status, r *http.Request) (contentType string, body []byte) {
+	var err error
+	switch {
+	case strings.HasPrefix(strings.TrimSpace(r.Header.Get("Accept")), "application/yaml"):
+		contentType = "application/yaml"
+		body, err = yaml.Marshal(status)
+	case wantsPretty(r):
+		contentType = typeJSON
+		body, err = json.MarshalIndent(status, "", "  ")
+	default:
+		contentType = typeJSON
+		body, err = json.Marshal(status)
+		body = append(body, '\n')
+	}
+	if err != nil { // Not reachable: a Status holds nothing that cannot be written.
+		return typeJSON, []byte(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","code":500}`)
+	}
+	return contentType, body
+}
+
+// wantsPretty reports whether JSON should be indented for a person, as the reference decides it.
+func wantsPretty(r *http.Request) bool {
+	if p := queryValue(r, "pretty"); p != "" {
+		yes, err := strconv.ParseBool(p)
+		return err == nil && yes
+	}
+	agent := r.UserAgent()
+	return strings.HasPrefix(agent, "curl") || strings.HasPrefix(agent, "Wget") || strings.HasPrefix(agent, "Mozilla/5.0")
+}
+
+const (
+	typeJSON     = "application/json"
+	typeText     = "text/plain; charset=utf-8"
+	cachePrivate = "no-cache, private"
+)
+
+// write sends a whole answer that is in memory.
+func write(w http.ResponseWriter, contentType string, code int, body []byte) {
+	h := w.Header()
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(code)
+	if _, err := w.Write(body); err != nil {
+		return // The client is gone; net/http closes the connection or stream.
+	}
+}

@@ -1,0 +1,227 @@
+package server
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/audit"
+	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/ratelimit"
+	"github.com/gatehouse/gatehouse/resource"
+)
+
+// REST answers requests for API objects: it reads query and body, calls the verb, and encodes what comes back.
+type REST struct {
+	service *resource.Service
+	now     func() time.Time
+	buffers sync.Pool // of *[]byte, for lists and watches
+}
+
+// NewREST serves the resources of the service.
+func NewREST(service *resource.Service) *REST {
+	return &REST{service: service, now: time.Now}
+}
+
+// call is one request for resources.
+type call struct {
+	*REST
+	w      http.ResponseWriter
+	r      *http.Request
+	permit authz.Permit
+	record *audit.Record
+	seat   *ratelimit.Seat
+	format format
+}
+
+// ServeResource implements [Resources].
+func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Permit, rec *audit.Record, seat *ratelimit.Seat) error {
+	c := &call{REST: s, w: w, r: r, permit: p, record: rec, seat: seat}
+	info := p.Info()
+	if _, ok := s.service.Table.Lookup(info.Group, info.Version, info.Resource); !ok {
+		return api.PathNotFound()
+	}
+	var err error
+	if c.format, err = negotiate(r, info.Verb == "watch"); err != nil {
+		return err
+	}
+	ctx := r.Context()
+	switch info.Verb {
+	case "get":
+		result, err := s.service.Get(ctx, p, r.URL.Query().Get("resourceVersion"))
+		return c.answer(result, err)
+	case "list":
+		return c.list(ctx)
+	case "watch":
+		return c.watch(ctx)
+	case "create", "update", "patch":
+		return c.write(ctx, info.Verb)
+	case "delete":
+		return c.delete(ctx)
+	case "deletecollection":
+		return c.deleteCollection(ctx)
+	}
+	return api.MethodNotAllowed(info.GroupResource(), info.Verb)
+}
+
+// optionKinds name the options of the changing verbs in error messages.
+func optionKind(verb string) string {
+	switch verb {
+	case "create":
+		return "CreateOptions"
+	case "update":
+		return "UpdateOptions"
+	}
+	return "PatchOptions"
+}
+
+func (c *call) write(ctx context.Context, verb string) error {
+	options, err := resource.ParseWriteOptions(optionKind(verb), c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	body, err := c.body()
+	if err != nil {
+		return err
+	}
+	w := c.change()
+	w.Options = options
+	verbs := map[string]func(context.Context, authz.Permit, resource.Body, resource.Write) (resource.Result, error){
+		"create": c.service.Create, "update": c.service.Update, "patch": c.service.Patch,
+	}
+	result, err := verbs[verb](ctx, c.permit, body, w)
+	if err == nil && result.Item != nil {
+		c.record.SetObject(result.Item.Name)
+	}
+	return c.answer(result, err)
+}
+
+func (c *call) change() resource.Write {
+	return resource.Write{Warnings: warningsOf(c.r.Context()), Annotate: c.record.Annotate}
+}
+
+func (c *call) delete(ctx context.Context) error {
+	options, err := c.deleteOptions()
+	if err != nil {
+		return err
+	}
+	result, err := c.service.Delete(ctx, c.permit, options, c.change())
+	return c.answer(result, err)
+}
+
+func (c *call) deleteOptions() (metav1.DeleteOptions, error) {
+	body, err := c.body()
+	if err != nil {
+		return metav1.DeleteOptions{}, err
+	}
+	return resource.ParseDeleteOptions(c.r.URL.Query(), body)
+}
+
+func (c *call) deleteCollection(ctx context.Context) error {
+	list, err := resource.ParseListOptions(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	options, err := c.deleteOptions()
+	if err != nil {
+		return err
+	}
+	l, err := c.service.DeleteCollection(ctx, c.permit, list, options, c.change())
+	if err != nil {
+		return err
+	}
+	return c.sendList(l)
+}
+
+func (c *call) list(ctx context.Context) error {
+	options, err := resource.ParseListOptions(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	l, err := c.service.List(ctx, c.permit, options)
+	if err != nil {
+		return err
+	}
+	c.seat.Charge(l.Bytes)
+	return c.sendList(l)
+}
+
+// body reads the request's body to its end. The pipeline has bounded it.
+func (c *call) body() (resource.Body, error) {
+	data, err := io.ReadAll(c.r.Body)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		return resource.Body{}, err
+	case err != nil:
+		return resource.Body{}, api.BadRequest("the body of the request could not be read").Wrap(err)
+	}
+	return resource.Body{ContentType: c.r.Header.Get("Content-Type"), Data: data}, nil
+}
+
+// answer encodes a result, or passes the error on to be rendered by the pipeline.
+func (c *call) answer(r resource.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	if r.Item == nil {
+		return c.sendObject(r.Code, r.Object)
+	}
+	b, err := c.encodeItem(r)
+	if err != nil {
+		return err
+	}
+	return c.send(r.Code, b)
+}
+
+func (c *call) encodeItem(r resource.Result) ([]byte, error) {
+	t, i := r.Type, r.Item
+	b := make([]byte, 0, len(i.JSON)+512)
+	switch {
+	case c.format.as == asTable:
+		return c.service.AppendTable(b, t, i, i.Revision, c.format.include, true, c.now())
+	case c.format.as == asPartial:
+		return t.AppendPartial(b, i), nil
+	case c.format.as != "":
+		return nil, notAcceptable(false)
+	case c.format.media == mediaProtobuf:
+		return t.AppendProtobuf(b, i)
+	}
+	return t.AppendObject(b, i), nil
+}
+
+// sendObject encodes an answer that is not a stored object.
+func (c *call) sendObject(code int, o runtime.Object) error {
+	c.format.as = ""
+	gvk := o.GetObjectKind().GroupVersionKind()
+	if _, ok := o.(*metav1.Status); ok && gvk.Kind == "" {
+		gvk.Version, gvk.Kind = "v1", "Status"
+		o.GetObjectKind().SetGroupVersionKind(gvk)
+	}
+	if c.format.media == mediaProtobuf {
+		m, ok := o.(interface{ Marshal() ([]byte, error) })
+		if !ok {
+			return notAcceptable(false)
+		}
+		raw, err := m.Marshal()
+		if err != nil {
+			return fmt.Errorf("encode %s: %w", gvk.Kind, err)
+		}
+		b := resource.AppendEnvelope(nil, gvk.GroupVersion().String(), gvk.Kind, len(raw))
+		return c.send(code, append(b, raw...))
+	}
+	b, err := json.Marshal(o)
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", gvk.Kind, err)
+	}
+	return c.send(code, b)
+}

@@ -1,0 +1,224 @@
+package server
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"time"
+
+	"google.golang.org/protobuf/encoding/protowire"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/resource"
+)
+
+const (
+	// minWatch is how long a watch lives that does not say; the actual time is spread up to twice that, so that the watches of a
+	// restarted server do not end together.
+	minWatch = 30 * time.Minute
+	// watchWrite bounds one write to a watcher. A client that does not read for so long is cut off; until then it holds one batch
+	// and its place in the history, nothing else.
+	watchWrite = 30 * time.Second
+	// watchBatchBytes is how much of a batch is gathered before it is written.
+	watchBatchBytes = 64 << 10
+)
+
+// watch streams changes until the client, the timeout or the server ends it.
+func (c *call) watch(ctx context.Context) error {
+	options, err := resource.ParseListOptions(c.r.URL.Query())
+	if err != nil {
+		return err
+	}
+	timeout := options.Timeout
+	if timeout <= 0 {
+		timeout = minWatch + rand.N(minWatch) //nolint:gosec // The spread needs no secrecy.
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeout)
+	defer cancel()
+	if c.format.as == asPartialList {
+		return notAcceptable(true)
+	}
+	watch, err := c.service.Watch(ctx, c.permit, options)
+	expired := errorFor(err, http.StatusGone)
+	if err != nil && expired == nil {
+		return err
+	}
+	c.seat.Release()
+	c.record.ResponseStarted(http.StatusOK)
+	stream := &watchStream{call: c, control: http.NewResponseController(c.w)}
+	if c.format.media == mediaProtobuf {
+		c.w.Header().Set("Content-Type", mediaProtobuf+";stream=watch")
+	} else {
+		c.w.Header().Set("Content-Type", mediaJSON)
+	}
+	c.w.WriteHeader(http.StatusOK)
+	if expired != nil {
+		return stream.fail(expired)
+	}
+	return stream.run(ctx, watch)
+}
+
+// errorFor returns the API error in err if it has the code.
+func errorFor(err error, code int) *api.Error {
+	var e *api.Error
+	if errors.As(err, &e) && e.Code() == code {
+		return e
+	}
+	return nil
+}
+
+// watchStream writes the frames of one watch.
+type watchStream struct {
+	*call
+	control     *http.ResponseController
+	frames      []byte // gathered, to be written together
+	scratch     []byte
+	sentColumns bool
+}
+
+func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
+	if err := s.flush(); err != nil { // the header, so that the client knows the watch stands
+		return err
+	}
+	changes := make([]resource.Change, 0, 16)
+	for {
+		var err error
+		changes, err = w.Next(ctx, changes)
+		var e *api.Error
+		switch {
+		case ctx.Err() != nil:
+			return s.end(w)
+		case errors.As(err, &e):
+			return s.fail(e)
+		case err != nil:
+			return err
+		}
+		for _, change := range changes {
+			if err := s.append(w.Type, change); err != nil {
+				return err
+			}
+			if len(s.frames) >= watchBatchBytes {
+				if err := s.flush(); err != nil {
+					return err
+				}
+			}
+		}
+		if err := s.flush(); err != nil {
+			return err
+		}
+	}
+}
+
+// end closes a watch whose time is over with a last bookmark, from which the client can go on.
+func (s *watchStream) end(w *resource.Watch) error {
+	if s.r.Context().Err() != nil || !w.WantsBookmarks() {
+		return nil
+	}
+	if last := w.Bookmark(); last.Type != "" {
+		if err := s.append(w.Type, last); err != nil {
+			return err
+		}
+	}
+	return s.flush()
+}
+
+// fail sends an error inside the stream, as watches tell that they cannot go on.
+func (s *watchStream) fail(e *api.Error) error {
+	status := e.Status
+	status.Kind, status.APIVersion = "Status", "v1"
+	if s.format.media == mediaProtobuf {
+		raw, err := status.Marshal()
+		if err != nil {
+			return fmt.Errorf("encode status: %w", err)
+		}
+		s.scratch = append(resource.AppendEnvelope(s.scratch[:0], "v1", "Status", len(raw)), raw...)
+	} else {
+		b, err := json.Marshal(&status)
+		if err != nil {
+			return fmt.Errorf("encode status: %w", err)
+		}
+		s.scratch = append(s.scratch[:0], b...)
+	}
+	s.frame("ERROR")
+	return s.flush()
+}
+
+// append encodes one change as a frame.
+func (s *watchStream) append(t *resource.Type, change resource.Change) (err error) {
+	if s.format.media == mediaJSON && change.Item != nil && s.format.as == "" {
+		// The common case goes straight into the output, without the copy through scratch.
+		s.frames = append(append(append(s.frames, `{"type":"`...), change.Type...), `","object":`...)
+		s.frames = append(t.AppendObject(s.frames, change.Item), "}\n"...)
+		return nil
+	}
+	s.scratch, err = s.object(s.scratch[:0], t, change)
+	if err != nil {
+		return err
+	}
+	s.frame(change.Type)
+	return nil
+}
+
+// object encodes the object of a change in the negotiated form.
+func (s *watchStream) object(b []byte, t *resource.Type, change resource.Change) ([]byte, error) {
+	bookmark := change.Item == nil
+	switch {
+	case s.format.as == asTable:
+		revision := change.Revision
+		if !bookmark {
+			revision = change.Item.Revision
+		}
+		definitions := !s.sentColumns
+		s.sentColumns = true
+		return s.service.AppendTable(b, t, change.Item, revision, s.format.include, definitions, s.now())
+	case s.format.as == asPartial && bookmark:
+		return t.AppendPartialBookmark(b, change)
+	case s.format.as == asPartial:
+		return t.AppendPartial(b, change.Item), nil
+	case s.format.media == mediaProtobuf && bookmark:
+		return t.AppendProtobufBookmark(b, change)
+	case s.format.media == mediaProtobuf:
+		return t.AppendProtobuf(b, change.Item)
+	case bookmark:
+		return t.AppendBookmark(b, change)
+	}
+	return t.AppendObject(b, change.Item), nil
+}
+
+// frame wraps what is in scratch as a watch event and adds it to the output: a line in JSON, a length-prefixed document in
+// protobuf.
+func (s *watchStream) frame(eventType string) {
+	if s.format.media != mediaProtobuf {
+		s.frames = append(append(append(s.frames, `{"type":"`...), eventType...), `","object":`...)
+		s.frames = append(append(s.frames, s.scratch...), "}\n"...)
+		return
+	}
+	raw := protowire.SizeTag(1) + protowire.SizeBytes(len(s.scratch))
+	event := protowire.SizeTag(1) + protowire.SizeBytes(len(eventType)) + protowire.SizeTag(2) + protowire.SizeBytes(raw)
+	start := len(s.frames)
+	s.frames = append(s.frames, 0, 0, 0, 0)
+	s.frames = resource.AppendEnvelope(s.frames, "v1", "WatchEvent", event)
+	s.frames = protowire.AppendString(protowire.AppendTag(s.frames, 1, protowire.BytesType), eventType)
+	s.frames = protowire.AppendVarint(protowire.AppendTag(s.frames, 2, protowire.BytesType), uint64(raw))
+	s.frames = protowire.AppendBytes(protowire.AppendTag(s.frames, 1, protowire.BytesType), s.scratch)
+	s.frames = append(s.frames, 0x1a, 0, 0x22, 0)
+	binary.BigEndian.PutUint32(s.frames[start:], uint32(len(s.frames)-start-4)) //nolint:gosec // A frame is far below 4 GiB.
+}
+
+// flush sends what is gathered.
+func (s *watchStream) flush() error {
+	if err := s.control.SetWriteDeadline(s.now().Add(watchWrite)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	if len(s.frames) > 0 {
+		if _, err := s.w.Write(s.frames); err != nil {
+			return err
+		}
+		s.frames = s.frames[:0]
+	}
+	return s.control.Flush()
+}

@@ -1,0 +1,272 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/tidwall/btree"
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// Bounds of one cache.
+const (
+	// minEvents and maxEvents bound the history of a cache that watches can start from; between them it
+	// grows as long as its oldest event is younger than eventAge.
+	minEvents = 128
+	maxEvents = 1 << 15
+	eventAge  = 75 * time.Second
+	// maxPages is how many past snapshots are kept for lists that are read in pages.
+	maxPages = 16
+	// maxDrafts bounds the writes announced and not yet seen.
+	maxDrafts = 4096
+)
+
+// Cache holds the current objects of one resource, ordered by key, and the recent history of their changes. It is
+// written by its Mirror only and read by everybody.
+//
+// Readers work on snapshots. The tree is copy-on-write, so a snapshot costs nothing until the next write, a
+// list of any size never holds a lock while it is sent, and all readers share the same bytes. The
+// rejected alternative, a map under a read lock with a sorted copy per list, costs each LIST an O(n log n) sort and
+// makes writers wait for the slowest reader's copy.
+type Cache struct {
+	prefix string
+	codec  Codec
+	mirror *Mirror
+
+	mu       sync.Mutex // guards everything below
+	tree     *btree.BTreeG[*Item]
+	revision int64 // of the last event applied or of the initial load
+	ring     ring
+	epoch    int           // counts reloads; watchers of an older epoch have lost their place
+	changed  chan struct{} // closed and replaced when events are appended or the epoch changes
+	waiting  bool          // somebody holds the current changed channel
+	pages    []Snapshot    // oldest first
+	drafts   map[string]*Draft
+	latest   atomic.Pointer[Snapshot] // of the current state, or nil; written under mu
+}
+
+// Snapshot is the immutable state of a cache at a revision.
+type Snapshot struct {
+	// Revision at which the state holds: every change up to it is in, none after it.
+	Revision int64
+	tree     *btree.BTreeG[*Item]
+}
+
+func byKey(a, b *Item) bool { return a.Key < b.Key }
+
+func newTree() *btree.BTreeG[*Item] {
+	return btree.NewBTreeGOptions(byKey, btree.Options{NoLocks: true})
+}
+
+func newCache(m *Mirror, prefix string, codec Codec) *Cache {
+	return &Cache{
+		prefix: prefix, codec: codec, mirror: m, tree: newTree(),
+		changed: make(chan struct{}), drafts: map[string]*Draft{},
+	}
+}
+
+// Prefix is what every key of the cache begins with; it ends with a slash.
+func (c *Cache) Prefix() string { return c.prefix }
+
+// Get returns the object under the full key, or nil.
+//
+// It looks into the tree under the lock rather than taking a snapshot, which would make the next write copy
+// the path it changes.
+func (c *Cache) Get(key string) *Item {
+	if s := c.latest.Load(); s != nil {
+		return s.Get(key)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	item, _ := c.tree.Get(&Item{Key: key})
+	return item
+}
+
+// Len is the number of objects.
+func (c *Cache) Len() int { return c.Snapshot().tree.Len() }
+
+// Snapshot returns the current state.
+func (c *Cache) Snapshot() Snapshot {
+	observed := c.mirror.Observed()
+	if s := c.latest.Load(); s != nil {
+		// The tree has not changed since; everything up to observed that concerns it is in.
+		return Snapshot{Revision: max(s.Revision, observed), tree: s.tree}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.snapshotLocked()
+}
+
+func (c *Cache) snapshotLocked() Snapshot {
+	if s := c.latest.Load(); s != nil {
+		return Snapshot{Revision: max(s.Revision, c.mirror.Observed()), tree: s.tree}
+	}
+	s := Snapshot{Revision: c.revision, tree: c.tree.Copy()}
+	c.latest.Store(&s)
+	return Snapshot{Revision: max(s.Revision, c.mirror.Observed()), tree: s.tree}
+}
+
+// Len is the number of objects in the snapshot.
+func (s Snapshot) Len() int { return s.tree.Len() }
+
+// Get returns the object under the full key, or nil.
+func (s Snapshot) Get(key string) *Item {
+	item, _ := s.tree.Get(&Item{Key: key})
+	return item
+}
+
+// Ascend calls visit for each item whose key is at least from and begins with prefix, in key order,
+// until visit returns false.
+func (s Snapshot) Ascend(prefix, from string, visit func(*Item) bool) {
+	s.tree.Ascend(&Item{Key: max(prefix, from)}, func(i *Item) bool {
+		if len(i.Key) < len(prefix) || i.Key[:len(prefix)] != prefix {
+			return false
+		}
+		return visit(i)
+	})
+}
+
+// KeepPage remembers the snapshot, so that the next page of a list can be read from it by revision. The oldest
+// of more than sixteen is forgotten.
+func (c *Cache) KeepPage(s Snapshot) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.pages {
+		if p.Revision == s.Revision {
+			return
+		}
+	}
+	if len(c.pages) == maxPages {
+		c.pages = append(c.pages[:0], c.pages[1:]...)
+	}
+	c.pages = append(c.pages, s)
+}
+
+// Page returns the state at exactly the revision, if it is remembered or is the current one.
+func (c *Cache) Page(revision int64) (Snapshot, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, p := range c.pages {
+		if p.Revision == revision {
+			return p, true
+		}
+	}
+	if s := c.snapshotLocked(); revision >= c.revision && revision <= s.Revision {
+		return Snapshot{Revision: revision, tree: s.tree}, true
+	}
+	return Snapshot{}, false
+}
+
+// Decode turns a value read from etcd directly into an item of this cache's resource.
+func (c *Cache) Decode(kv KV) *Item {
+	item, err := c.codec(kv.Key, kv.Value, kv.Revision)
+	if err != nil {
+		return &Item{Key: kv.Key, Value: kv.Value, Revision: kv.Revision, Broken: err}
+	}
+	return item
+}
+
+// Announce tells the cache what is about to be written under the draft's key, so that the change need not be
+// decoded and encoded again when it comes back. Every announced draft is retracted by its writer
+// when the write has returned; a draft whose value is not the one that arrives is ignored.
+func (c *Cache) Announce(d *Draft) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.drafts) < maxDrafts {
+		c.drafts[d.item.Key] = d
+	}
+}
+
+// Retract forgets an announced draft after a failed write. A successful write's draft is forgotten when it arrives.
+func (c *Cache) Retract(d *Draft) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.drafts[d.item.Key] == d {
+		delete(c.drafts, d.item.Key)
+	}
+}
+
+// apply adds one change and wakes watchers. Only the mirror calls it, so the tree cannot change between its
+// two looks at it; the decoding between them happens without the lock.
+func (c *Cache) apply(ev *clientv3.Event, now time.Time) {
+	kv := fromProto(ev.Kv)
+	c.mu.Lock()
+	prev, _ := c.tree.Get(&Item{Key: kv.Key})
+	draft := c.drafts[kv.Key]
+	seen := kv.Revision <= c.revision
+	c.mu.Unlock()
+	if seen || (ev.Type == clientv3.EventTypeDelete && prev == nil) {
+		return // part of the initial load already
+	}
+	e := &Event{Type: Modified, Prev: prev, at: now}
+	written := false
+	switch {
+	case ev.Type == clientv3.EventTypeDelete:
+		e.Type, e.Item = Deleted, prev.AtRevision(kv.Revision)
+	case draft != nil && bytes.Equal(draft.item.Value, kv.Value):
+		e.Item, written = draft.At(kv.Revision), true
+	default:
+		e.Item = c.Decode(kv)
+	}
+	if prev == nil {
+		e.Type = Added
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if written && c.drafts[kv.Key] == draft {
+		delete(c.drafts, kv.Key)
+	}
+	if e.Type == Deleted {
+		c.tree.Delete(e.Item)
+	} else {
+		c.tree.Set(e.Item)
+	}
+	c.revision = kv.Revision
+	c.ring.append(e)
+	c.latest.Store(nil)
+	c.wakeLocked()
+}
+
+// reload replaces the whole state. Watchers lose their place: they are told ErrCompacted and start over.
+func (c *Cache) reload(items []*Item, revision int64) {
+	tree := newTree()
+	for _, i := range items {
+		tree.Load(i)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.tree, c.revision, c.ring = tree, revision, ring{floor: revision}
+	c.epoch++
+	c.pages = nil
+	c.latest.Store(nil)
+	c.wakeLocked()
+}
+
+func (c *Cache) wakeLocked() {
+	if c.waiting {
+		close(c.changed)
+		c.changed = make(chan struct{})
+		c.waiting = false
+	}
+}
+
+// LoadAt reads the objects below prefix as they were at the revision from etcd. It fails with ErrCompacted if etcd has forgotten.
+func (c *Cache) LoadAt(ctx context.Context, prefix string, revision int64) (Snapshot, error) {
+	tree := newTree()
+	for start, more := "", true; more; {
+		var kvs []KV
+		var err error
+		kvs, more, _, err = c.mirror.etcd.Range(ctx, prefix, start, loadPage, revision)
+		if err != nil {
+			return Snapshot{}, err
+		}
+		for _, kv := range kvs {
+			tree.Load(c.Decode(kv))
+			start = kv.Key + "\x00"
+		}
+	}
+	return Snapshot{Revision: revision, tree: tree}, nil
+}
