@@ -195,8 +195,11 @@ func (s *podSummary) addContainers(p *corev1.Pod) {
 		return
 	}
 	// One container that is done does not make a pod that is done.
+	ready := slices.ContainsFunc(p.Status.Conditions, func(c corev1.PodCondition) bool {
+		return c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue
+	})
 	switch {
-	case running && podConditionIs(p, corev1.PodReady):
+	case running && ready:
 		s.status = "Running"
 	case failure != "":
 		s.status = failure

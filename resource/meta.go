@@ -83,7 +83,6 @@ func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit) error {
 	o.SetDeletionTimestamp(nil)
 	o.SetDeletionGracePeriodSeconds(nil)
 	o.SetSelfLink("")
-	o.SetManagedFields(nil)
 	if t.HasGeneration {
 		o.SetGeneration(1)
 	}
@@ -107,7 +106,10 @@ func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit) error {
 // part of the object the request may write.
 func (s *Service) beforeUpdate(t *Type, o, old Object, part part) error {
 	o.SetSelfLink("")
-	o.SetManagedFields(nil)
+	if o.GetManagedFields() == nil {
+		// Field ownership is not tracked here yet; what another server has recorded is kept.
+		o.SetManagedFields(old.GetManagedFields())
+	}
 	if o.GetGeneration() == 0 || t.HasGeneration {
 		o.SetGeneration(old.GetGeneration())
 	}

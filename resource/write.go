@@ -242,7 +242,8 @@ func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part p
 	return s.commitUpdate(ctx, t, o, item, w.Options.DryRun)
 }
 
-// checkVersion enforces optimistic concurrency: a resourceVersion in the update must be the current one.
+// checkVersion enforces optimistic concurrency: a resourceVersion in the update must be the current one, and an update without
+// one takes the current one where the kind allows that.
 func (s *Service) checkVersion(t *Type, o, old Object) error {
 	revision := o.GetResourceVersion()
 	if revision == "" || revision == "0" {
@@ -251,6 +252,7 @@ func (s *Service) checkVersion(t *Type, o, old Object) error {
 				field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update"),
 			})
 		}
+		o.SetResourceVersion(old.GetResourceVersion())
 		return nil
 	}
 	if revision != old.GetResourceVersion() {

@@ -9,7 +9,7 @@
 // verifies but has no common name gets no opinion.
 //
 // Verified leaves are remembered by their SHA-256 until the first certificate of the chain expires or the
-// authorities change, [cacheSize] at most; failures are not remembered.
+// authorities change, 4096 leaves at most; failures are not remembered.
 //
 // Limits: no revocation lists and no OCSP, as in Kubernetes. A chain over [MaxChain] certificates, [MaxChainBytes]
 // bytes or with an RSA key over [MaxRSABits] is refused before any signature is checked.

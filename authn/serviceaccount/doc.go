@@ -12,7 +12,7 @@
 // private claims name; and the account and the bound object exist, with the uid in the token, and were not marked
 // for deletion more than a minute ago.
 //
-// What follows from the token's bytes alone, the signature and the claims, is remembered for [cacheTTL] under the
+// What follows from the token's bytes alone, the signature and the claims, is remembered for ten seconds under the
 // token's SHA-256 and only for the set of keys it was verified with. What can change, the expiry, the audience and the
 // existence of the objects, is checked for every request: that is a few map lookups, and it makes the deletion of an account
 // effective at once.

@@ -103,7 +103,10 @@ func Ensure(dir string, opts Options) (*Material, error) {
 	if err := m.ensureServiceAccountKey(); err != nil {
 		return nil, err
 	}
-	return m, m.ensureKubeconfig(authority, opts.Server)
+	if err := m.ensureKubeconfig(authority, opts.Server); err != nil {
+		return nil, err
+	}
+	return m, nil
 }
 
 func (m *Material) note(changed bool, path string) {
