@@ -141,7 +141,7 @@ func (r *RequestInfo) setVerb(method string, query url.Values, legacyWatch bool)
 	}
 	if slices.Contains([]string{"list", "watch", "deletecollection"}, r.Verb) {
 		r.FieldSelector, r.LabelSelector = query.Get("fieldSelector"), query.Get("labelSelector")
-		if r.Name == "" {
+		if r.Name == "" && r.Verb != "deletecollection" {
 			if name, ok := NameFromFieldSelector(r.FieldSelector); ok {
 				r.Name = name
 			}

@@ -126,7 +126,7 @@ func TestCoversIsBounded(t *testing.T) {
 // FuzzCoversIsSound: whoever may grant a role can already do everything the role allows. And where no wildcard
 // is involved, the reverse: what a user can do, the user may grant.
 func FuzzCoversIsSound(f *testing.F) {
-	for seed := range uint64(60) {
+	for seed := range uint64(160) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, seed uint64) {
@@ -140,6 +140,9 @@ func FuzzCoversIsSound(f *testing.F) {
 			can, could := holding(held...), holding(wanted...)
 			for range 60 {
 				_, info := w.request()
+				if strings.Contains(info.Resource, "/") {
+					continue // not a request: an access review that joins what "*/log" matches only apart
+				}
 				able, _ := decide(t, can, user("jane"), info)
 				given, _ := decide(t, could, user("jane"), info)
 				if len(missing) == 0 && given && !able {
