@@ -10,6 +10,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/txtar"
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse/gatehouse/resource"
@@ -112,6 +113,53 @@ func TestTablesAreThoseOfTheReference(t *testing.T) {
 				t.Error("no row was compared")
 			}
 		})
+	}
+}
+
+// The cases that a plain cluster does not show: each is an object and, on the next line, what the reference prints for it.
+func TestCells(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("testdata", "cells.txtar"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	files := txtar.Parse(text).Files
+	now, err := time.Parse(time.RFC3339, strings.TrimSpace(string(files[0].Data)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files[1:] {
+		t.Run(f.Name, func(t *testing.T) {
+			path, _, _ := strings.Cut(f.Name, ": ")
+			parts := strings.Split(path, "/")
+			group := strings.Join(parts[:len(parts)-2], "/")
+			ty := lookup(t, group, parts[len(parts)-2], parts[len(parts)-1])
+			object, cells, _ := strings.Cut(string(f.Data), "\n")
+			o := ty.New()
+			decode(t, object, o)
+			var want any
+			decode(t, cells, &want)
+			if diff := cmp.Diff(want, sent(t, resource.CellsOf(ty, o, now))); diff != "" {
+				t.Errorf("cells (-reference +ours):\n%s", diff)
+			}
+		})
+	}
+}
+
+// kubectl wait and dashboards leave out the rows of pods that are over.
+func TestRowsOfPodsThatAreOver(t *testing.T) {
+	ty := lookup(t, "", "v1", "pods")
+	for phase, want := range map[corev1.PodPhase]string{
+		corev1.PodRunning: "", corev1.PodSucceeded: "Succeeded", corev1.PodFailed: "Failed",
+	} {
+		got := ""
+		for _, c := range resource.ConditionsOf(ty, &corev1.Pod{Status: corev1.PodStatus{Phase: phase}}) {
+			if c.Type == metav1.RowCompleted && c.Status == metav1.ConditionTrue {
+				got = c.Reason
+			}
+		}
+		if got != want {
+			t.Errorf("%s: completed with reason %q, want %q", phase, got, want)
+		}
 	}
 }
 

@@ -31,7 +31,8 @@ type RuleLister interface {
 
 // TokenIssuer answers token requests of service accounts.
 type TokenIssuer interface {
-	TokenRequest(ctx context.Context, sa *corev1.ServiceAccount, tr *authenticationv1.TokenRequest) (*authenticationv1.TokenRequest, error)
+	// IssueToken returns the request with its status, the id by which the audit log knows the token, and warnings for the client.
+	IssueToken(ctx context.Context, sa *corev1.ServiceAccount, tr *authenticationv1.TokenRequest) (issued *authenticationv1.TokenRequest, credentialID string, warnings []string, err error)
 }
 
 // TokenReviewer says whose token a token is. It answers ok=false, with a reason for the reviewer, for one that is not valid.

@@ -227,8 +227,22 @@ func (s *Service) requestToken(ctx context.Context, p authz.Permit, t *Type, v *
 	if err := errors.Join(s.Admission.Mutate(ctx, a), s.Admission.Validate(ctx, a)); err != nil {
 		return nil, api.ToError(err)
 	}
-	return s.Issuer.TokenRequest(ctx, o.(*corev1.ServiceAccount), v)
+	issued, credentialID, warnings, err := s.Issuer.IssueToken(ctx, o.(*corev1.ServiceAccount), v)
+	if err != nil {
+		return nil, err
+	}
+	if w.Annotate != nil && credentialID != "" {
+		w.Annotate(annotationIssued, credentialID)
+	}
+	for _, text := range warnings {
+		w.Warnings.Add(text)
+	}
+	issued.GetObjectKind().SetGroupVersionKind(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"))
+	return issued, nil
 }
+
+// annotationIssued holds, in the audit record of a token request, the id of the token that was issued.
+const annotationIssued = "authentication.kubernetes.io/issued-credential-id"
 
 // bind assigns a pod to a node, once.
 func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w Write) (runtime.Object, error) {

@@ -43,6 +43,7 @@ type parts struct {
 	chain     authz.Chain
 	mirror    *store.Mirror
 	resources *resource.Service
+	issuer    *serviceaccount.Issuer
 	authn     *authn.Chain
 	server    *server.Server
 	reload    []reloader
@@ -175,6 +176,7 @@ func (p *parts) makeResources(context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.issuer = issuer
 	p.authn = &authn.Chain{APIAudiences: p.audiences(), Anonymous: anonymous(p.options.Anonymous)}
 	tokens, err := serviceaccount.NewAuthenticator(serviceaccount.AuthenticatorOptions{
 		Issuers: p.issuers(), Audiences: p.audiences(), Keys: keys, Objects: find, Clock: time.Now,
@@ -185,7 +187,7 @@ func (p *parts) makeResources(context.Context) error {
 	p.authn.Tokens = append(p.authn.Tokens, tokens)
 	p.resources = resource.NewService(resource.Config{
 		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.index,
-		Issuer: issuer, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
+		Issuer: tokenIssuer{issuer}, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
 	})
 	find.service = p.resources
 	return nil
@@ -282,7 +284,7 @@ func (p *parts) makeServer(context.Context) error {
 			Seats: o.MaxRequestsInflight + o.MaxMutatingRequestsInflight,
 		}),
 		Authorizer: p.chain, Resources: server.NewREST(p.resources), Table: p.resources.Table,
-		OpenAPI: specification{documents}, Issuer: p.resources.Issuer.(*serviceaccount.Issuer),
+		OpenAPI: specification{documents}, Issuer: p.issuer,
 		Checks: p.checks(), Registry: prometheus.NewRegistry(), Address: p.listener.Addr().String(),
 		GetCertificate: pair.GetCertificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
 	})
