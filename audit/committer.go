@@ -54,6 +54,7 @@ type committer struct {
 	retry      []*entry // to be written again after a failure; nobody waits for them
 	resumed    *entry   // the notice among retry that tells of the failure
 	failed     bool     // the file may hold bytes after durable
+	resized    bool     // the failure is that somebody else changed the file's size
 	failedAt   time.Time
 	attempted  time.Time // when the last attempt failed
 	signedSeq  uint64
@@ -186,21 +187,26 @@ func (c *committer) prepare(batch []*entry) ([]*entry, error) {
 	return batch, nil
 }
 
-// repair takes back what a failed attempt may have left in the file. A log that was removed is begun anew at the same place in the
-// chain; what was in the removed file is then missing, and verification says so.
+// repair takes back what a failed attempt may have left in the file. Where the file was removed, or cut or extended by somebody else, a
+// new one continues the chain: what is missing then, or was added, is left for verification to find.
 func (c *committer) repair() error {
-	err := c.seg.check()
-	if errors.Is(err, fs.ErrNotExist) {
+	err := c.seg.check(c.durable.size)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		if err = c.seg.create(); err == nil {
 			c.durable.size = 0
 		}
-	}
-	if err == nil {
+	case errors.Is(err, errResized) && (c.resized || c.seg.shorter(c.durable.size)):
+		if err = c.seg.rotate(c.clock()); err == nil {
+			c.durable.size = 0
+		}
+	case err == nil, errors.Is(err, errResized): // longer by what the attempt left
 		err = c.seg.file.Truncate(c.durable.size)
 	}
 	if err != nil {
 		return fmt.Errorf("audit: repair the log: %w", err)
 	}
+	c.resized = false
 	c.written = c.durable
 	return nil
 }
@@ -216,7 +222,7 @@ func (c *committer) write(batch []*entry) error {
 	for _, e := range batch {
 		c.buf = c.hasher.appendLine(c.buf, e.event, &next)
 	}
-	n, err := c.seg.file.WriteAt(c.buf, c.written.size)
+	n, err := c.seg.file.Write(c.buf)
 	if err == nil && n < len(c.buf) {
 		err = io.ErrShortWrite
 	}
@@ -317,7 +323,8 @@ func (c *committer) sign() {
 	if c.key == nil || c.failed {
 		return
 	}
-	if err := c.seg.check(); err != nil {
+	if err := c.seg.check(c.written.size); err != nil {
+		c.resized = errors.Is(err, errResized)
 		c.fail(err)
 		return
 	}

@@ -21,7 +21,7 @@
 // by whoever may write the files, without a trace in the chain. Whoever holds the signing key, or can
 // put back an older log together with its older checkpoint, can rewrite the end of history; copy the checkpoint to another
 // machine to rule that out. A policy that omits RequestReceived for a write, or does not record it at all,
-// gives up the first promise for that write. ResponseComplete lines become durable within a second; one that is lost in a
+// gives up the first promise for that write; the former is still refused while records are known not to be writable. ResponseComplete lines become durable within a second; one that is lost in a
 // crash is replaced at the next start by a line whose outcome is "unknown", as long as its RequestReceived
 // line is within the last [RecoveryWindowBytes] of the log.
 package audit

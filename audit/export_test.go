@@ -20,5 +20,8 @@ func OpenStream(o Options, w io.Writer) (*Log, error) {
 // CheckpointText is the text that ParseCheckpoint reads.
 func CheckpointText(c Checkpoint) string { return c.text() }
 
-// AppendString is the encoder of strings.
-func AppendString(b []byte, s string) []byte { return appendString(b, s) }
+// RedactURI is what is recorded of a request URI.
+func RedactURI(uri string) string { return redactURI(uri) }
+
+// ObjectForLog is what is recorded of a body.
+func ObjectForLog(body []byte) ([]byte, error) { return objectForLog(body, true) }

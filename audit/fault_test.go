@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
-	"os"
 	"slices"
-	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -28,7 +26,7 @@ type faulty struct {
 // disk holds the faults that are still to come, shared by all segments of a log.
 type disk struct {
 	mu       sync.Mutex // guards the fields below
-	write    []func(f audit.File, b []byte, off int64) (int, error)
+	write    []func(f audit.File, b []byte) (int, error)
 	sync     []func(f audit.File) error
 	truncate []error
 }
@@ -45,11 +43,11 @@ func next[T any](d *disk, list *[]T) (v T, ok bool) {
 	return v, true
 }
 
-func (f faulty) WriteAt(b []byte, off int64) (int, error) {
+func (f faulty) Write(b []byte) (int, error) {
 	if do, ok := next(f.disk, &f.disk.write); ok {
-		return do(f.File, b, off)
+		return do(f.File, b)
 	}
-	return f.File.WriteAt(b, off)
+	return f.File.Write(b)
 }
 
 func (f faulty) Sync() error {
@@ -66,7 +64,7 @@ func (f faulty) Truncate(size int64) error {
 	return f.File.Truncate(size)
 }
 
-func (d *disk) failWrites(do ...func(f audit.File, b []byte, off int64) (int, error)) {
+func (d *disk) failWrites(do ...func(f audit.File, b []byte) (int, error)) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.write = do
@@ -84,19 +82,19 @@ func (d *disk) failTruncates(errs ...error) {
 	d.truncate = errs
 }
 
-func noSpace(audit.File, []byte, int64) (int, error) { return 0, syscall.ENOSPC }
+func noSpace(audit.File, []byte) (int, error) { return 0, syscall.ENOSPC }
 
-func halfWritten(f audit.File, b []byte, off int64) (int, error) {
-	n, err := f.WriteAt(b[:len(b)/2], off)
+func halfWritten(f audit.File, b []byte) (int, error) {
+	n, err := f.Write(b[:len(b)/2])
 	return n, errors.Join(err, syscall.ENOSPC)
 }
 
-func shortWithoutError(f audit.File, b []byte, off int64) (int, error) {
-	return f.WriteAt(b[:len(b)/2], off)
+func shortWithoutError(f audit.File, b []byte) (int, error) {
+	return f.Write(b[:len(b)/2])
 }
 
-func writtenInFull(f audit.File, b []byte, off int64) (int, error) {
-	n, err := f.WriteAt(b, off)
+func writtenInFull(f audit.File, b []byte) (int, error) {
+	n, err := f.Write(b)
 	return n, errors.Join(err, syscall.EIO)
 }
 
@@ -219,7 +217,7 @@ func TestUnhealthyLogRefusesWhatItCouldLose(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.failWrites(slices.Repeat([]func(audit.File, []byte, int64) (int, error){noSpace}, 1000)...)
+		d.failWrites(slices.Repeat([]func(audit.File, []byte) (int, error){noSpace}, 1000)...)
 		_, err = l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
 		refusedAs503(t, err)
 		_, err = l.Begin(context.Background(), request(t, "GET", "/api/v1/namespaces/a/secrets/b"))
@@ -246,6 +244,25 @@ func TestUnhealthyLogRefusesWhatItCouldLose(t *testing.T) {
 		if n := len(events(t, path)); n != accepted {
 			t.Errorf("%d records, want %d", n, accepted)
 		}
+	})
+}
+
+func TestWriteWithoutAnIntentIsRefusedWhileUnhealthy(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p := audit.DefaultPolicy()
+		p.OmitStages = []audit.Stage{audit.StageRequestReceived}
+		d := &disk{}
+		l, err := audit.OpenWrapped(audit.Options{Path: logPath(t), Policy: p}, d.wrap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.failWrites(noSpace)
+		if err := l.SetPolicy(context.Background(), p); err == nil {
+			t.Error("the policy was changed without a record of it")
+		}
+		_, err = l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
+		refusedAs503(t, err)
+		closeLog(t, l)
 	})
 }
 
@@ -290,7 +307,7 @@ func TestFullQueueBlocksAndDropsNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 		slow := make(chan struct{})
-		d.failWrites(func(f audit.File, b []byte, off int64) (int, error) { <-slow; return f.WriteAt(b, off) })
+		d.failWrites(func(f audit.File, b []byte) (int, error) { <-slow; return f.Write(b) })
 		var wg sync.WaitGroup
 		for range 100 {
 			wg.Go(func() { begin(t, l, request(t, "GET", "/api/v1/pods")).Finish(200, nil) })
@@ -308,57 +325,6 @@ func TestFullQueueBlocksAndDropsNothing(t *testing.T) {
 	})
 }
 
-func TestRemovedLogIsNoticedAndBegunAnew(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		path := logPath(t)
-		l := open(t, audit.Options{Path: path, Logger: logger(t)})
-		begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b")).Finish(200, nil)
-		time.Sleep(2 * time.Second)
-		if err := os.Remove(path); err != nil {
-			t.Fatal(err)
-		}
-		begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/c")).Finish(200, nil)
-		time.Sleep(5 * time.Second)
-		if err := l.Healthy(); err != nil {
-			t.Errorf("Healthy = %v", err)
-		}
-		begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/d")).Finish(200, nil)
-		closeLog(t, l)
-		all := allEvents(t, path)
-		if len(all) == 0 || all[0].Chain.Seq == 1 {
-			t.Errorf("the new file does not continue the chain: %+v", all)
-		}
-		if !slices.Contains(notices(t, path), "recording-resumed") {
-			t.Error("the gap is not on record")
-		}
-		closeLog(t, open(t, audit.Options{Path: path}))
-	})
-}
-
-func TestReplacedLogIsNotWrittenTo(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		path := logPath(t)
-		l := open(t, audit.Options{Path: path})
-		time.Sleep(2 * time.Second)
-		if err := errors.Join(os.Rename(path, path+".mine"), os.WriteFile(path, []byte("other\n"), 0o600)); err != nil {
-			t.Fatal(err)
-		}
-		begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
-		synctest.Wait()
-		if err := l.Healthy(); err == nil || !strings.Contains(err.Error(), "replaced") {
-			t.Errorf("Healthy = %v", err)
-		}
-		_, err := l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/c"))
-		refusedAs503(t, err)
-		if err := l.Close(); err == nil {
-			t.Error("Close does not say that the log could not be written")
-		}
-		if got := string(read(t, path)); got != "other\n" {
-			t.Errorf("the other file holds %q", got)
-		}
-	})
-}
-
 func TestBrokenPipeIsReported(t *testing.T) {
 	r, w := io.Pipe()
 	done := make(chan struct{})
@@ -372,4 +338,46 @@ func TestBrokenPipeIsReported(t *testing.T) {
 	if err == nil {
 		t.Error("Open succeeded on a pipe that nobody reads")
 	}
+}
+
+func TestWriteWaitsForTheSyncOfItsRecord(t *testing.T) {
+	path, d := logPath(t), &disk{}
+	l, err := audit.OpenWrapped(audit.Options{Path: path}, d.wrap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synced := 0
+	d.failSyncs(func(f audit.File) error {
+		synced = len(read(t, path))
+		return f.Sync()
+	})
+	begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
+	if want := len(read(t, path)); synced != want {
+		t.Errorf("when Begin returned, %d of %d bytes were durable", synced, want)
+	}
+	closeLog(t, l)
+}
+
+func TestManyWritesShareOneSync(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path, d := logPath(t), &disk{}
+		l, err := audit.OpenWrapped(audit.Options{Path: path}, d.wrap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := l.Stats().Syncs
+		slow := make(chan struct{})
+		d.failSyncs(func(f audit.File) error { <-slow; return f.Sync() })
+		var wg sync.WaitGroup
+		for range 64 {
+			wg.Go(func() { begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b")) })
+		}
+		synctest.Wait() // the first sync is under way and everybody else in the queue
+		close(slow)
+		wg.Wait()
+		if n := l.Stats().Syncs - before; n != 2 {
+			t.Errorf("%d syncs for 64 writes, want 2", n)
+		}
+		closeLog(t, l)
+	})
 }

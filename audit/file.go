@@ -13,7 +13,8 @@ import (
 
 // file is what the committer needs of the active segment.
 type file interface {
-	io.WriterAt
+	// Write appends to the file, wherever it ends.
+	io.Writer
 	// Truncate cuts the file to size.
 	Truncate(size int64) error
 	// Sync returns when all bytes written, and the length of the file, are on stable storage.
@@ -32,8 +33,7 @@ type stream struct {
 	wrote int64
 }
 
-// WriteAt ignores the offset: the committer writes in order.
-func (s *stream) WriteAt(b []byte, _ int64) (int, error) {
+func (s *stream) Write(b []byte) (int, error) {
 	n, err := s.w.Write(b)
 	s.wrote += int64(n)
 	return n, err

@@ -134,7 +134,7 @@ func (l *Log) openFile() ([]*entry, error) {
 	if err != nil {
 		return nil, err
 	}
-	f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(o.Path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("audit: %w", err)
 	}

@@ -56,10 +56,11 @@ func (l *Log) Begin(ctx context.Context, r Request) (*Record, error) {
 	}
 	rec := l.newRecord(r, d)
 	first := precedes(r.Info)
-	if err := l.admit(first, rec.secret); err != nil {
+	omitted := d.omit.has(StageRequestReceived)
+	if err := l.admit(first && !omitted, first || rec.secret); err != nil {
 		return nil, err
 	}
-	if d.omit.has(StageRequestReceived) {
+	if omitted {
 		return rec, nil
 	}
 	event := rec.encode(StageRequestReceived, rec.event.RequestReceivedTimestamp.Time)
@@ -78,15 +79,15 @@ func (l *Log) Begin(ctx context.Context, r Request) (*Record, error) {
 	return rec, nil
 }
 
-// admit refuses requests while records cannot be written. A write that has a RequestReceived event is refused by the attempt to
-// write that event, and so serves as the test whether writing works again. Reads of secrets are refused at once, other reads as soon as the
-// queue is half full, so that those that run have room for their ResponseComplete.
-func (l *Log) admit(first, secret bool) error {
+// admit refuses requests while records cannot be written. A request that waits for its RequestReceived event is let through to that: it is
+// the test whether writing works again. Of the others, those that must not go unrecorded are refused at once, and the
+// rest as soon as the queue is half full, so that those that run have room for their ResponseComplete.
+func (l *Log) admit(waits, vital bool) error {
 	err := l.committer.failure.Load().error()
 	if err == nil {
 		return nil
 	}
-	if secret && !first || 2*l.queue.fill() > l.opts.MaxQueueBytes {
+	if vital && !waits || 2*l.queue.fill() > l.opts.MaxQueueBytes {
 		return notWritten(err)
 	}
 	return nil

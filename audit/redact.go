@@ -16,12 +16,13 @@ import (
 const (
 	MaxURIBytes        = 8 << 10
 	MaxUserAgentBytes  = 1 << 10
-	MaxNameBytes       = 1 << 10 // user, group, verb, object names, and keys and values of a user's extra
-	MaxMessageBytes    = 4 << 10 // of a responseStatus
-	MaxAnnotationBytes = 4 << 10 // of one value; keys are bounded by MaxNameBytes
-	MaxAnnotations     = 64      // per event; later ones are dropped
-	MaxGroups          = 512     // per user, also of the values of one extra key, and of the extra keys
-	MaxSourceIPs       = 16      // the last one, which is the peer, is always kept
+	MaxNameBytes       = 1 << 10   // user, group, verb, object names, and keys and values of a user's extra
+	MaxMessageBytes    = 4 << 10   // of a responseStatus
+	MaxAnnotationBytes = 4 << 10   // of one value; keys are bounded by MaxNameBytes
+	MaxAnnotations     = 64        // per event; later ones are dropped
+	MaxGroups          = 512       // per user; also the values of one key of a user's extra, and those keys
+	MaxUserBytes       = 128 << 10 // of the groups and the extra of one user together
+	MaxSourceIPs       = 16        // the last one, which is the peer, is always kept
 )
 
 const redacted = "REDACTED"
@@ -238,36 +239,41 @@ func detailsForLog(d metav1.StatusDetails) *metav1.StatusDetails {
 // userForLog bounds a user. Tokens are kept out by authentication, which puts names of credentials into extra, never
 // credentials.
 func userForLog(u api.User) UserInfo {
-	info := UserInfo{Username: clamp(u.Name, MaxNameBytes), UID: clamp(u.UID, MaxNameBytes), Groups: clampAll(u.Groups)}
+	room := MaxUserBytes
+	info := UserInfo{Username: clamp(u.Name, MaxNameBytes), UID: clamp(u.UID, MaxNameBytes), Groups: clampAll(u.Groups, &room)}
 	if len(u.Extra) == 0 {
 		return info
 	}
-	info.Extra = make(map[string][]string, len(u.Extra))
+	info.Extra = make(map[string][]string, min(len(u.Extra), MaxGroups))
 	var few [8]string
 	for i, k := range sortedKeys(u.Extra, few[:0]) {
-		if i == MaxGroups {
+		if i == MaxGroups || room <= 0 {
 			break
 		}
-		info.Extra[clamp(k, MaxNameBytes)] = clampAll(u.Extra[k])
+		room -= min(len(k), MaxNameBytes)
+		info.Extra[clamp(k, MaxNameBytes)] = clampAll(u.Extra[k], &room)
 	}
 	return info
 }
 
-// clampAll returns values itself where nothing has to be cut, which is nearly always.
-func clampAll(values []string) []string {
-	within := len(values) <= MaxGroups
+// clampAll takes what it returns from room. It returns values itself where nothing has to be cut, which is nearly always.
+func clampAll(values []string, room *int) []string {
+	total, longest := 0, 0
 	for _, v := range values {
-		within = within && len(v) <= MaxNameBytes
+		total += len(v)
+		longest = max(longest, len(v))
 	}
-	if within {
+	if len(values) <= MaxGroups && longest <= MaxNameBytes && total <= *room {
+		*room -= total
 		return values
 	}
 	var cut []string
 	for i, v := range values {
-		if i == MaxGroups {
+		v = clamp(v, MaxNameBytes)
+		if *room -= len(v); i == MaxGroups || *room < 0 {
 			return append(cut, fmt.Sprintf("...[cut, %d entries]", len(values)))
 		}
-		cut = append(cut, clamp(v, MaxNameBytes))
+		cut = append(cut, v)
 	}
 	return cut
 }
@@ -276,5 +282,6 @@ func sourcesForLog(ips []string) []string {
 	if len(ips) > MaxSourceIPs {
 		ips = append(append([]string(nil), ips[:MaxSourceIPs-1]...), ips[len(ips)-1])
 	}
-	return clampAll(ips)
+	room := MaxSourceIPs * MaxNameBytes
+	return clampAll(ips, &room)
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"net/url"
 	"strings"
@@ -184,7 +185,7 @@ func TestAttackerControlledTextIsBounded(t *testing.T) {
 	r.Info.Name, r.Info.Namespace, r.Info.Verb = long, long, long
 	r.User = api.User{Name: long, UID: long, Groups: make([]string, 10_000), Extra: map[string][]string{}}
 	for i := range 10_000 {
-		r.User.Extra[fmt.Sprint(i)] = []string{long[:100]}
+		r.User.Extra[fmt.Sprint(i)] = []string{long[:100], long}
 	}
 	r.SourceIPs = append(make([]string, 10_000), "192.0.2.1")
 	rec := begin(t, l, r)
@@ -221,4 +222,45 @@ func TestForgedLinesAreEscaped(t *testing.T) {
 	if diff := cmp.Diff(r.UserAgent, got[0].UserAgent); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// FuzzRedactURI checks that the value of a secret parameter is gone wherever it stands, and that a second pass changes nothing.
+func FuzzRedactURI(f *testing.F) {
+	f.Add("/api/v1/pods?watch=1", "access_token", "&limit=1")
+	f.Add("https://u:p@h/x", "Client%2dSecret", ";a=b?c=d")
+	f.Add("/a?b=c?d", "command", "#x")
+	f.Fuzz(func(t *testing.T, before, name, after string) {
+		uri := before + "?a=b&" + name + "=" + canary + after
+		got := audit.RedactURI(uri)
+		if !utf8.ValidString(uri) || len(uri) > audit.MaxURIBytes/2 {
+			return
+		}
+		if again := audit.RedactURI(got); again != got {
+			t.Errorf("%q becomes %q, and then %q", uri, got, again)
+		}
+		decoded, err := url.QueryUnescape(name)
+		if err == nil && strings.EqualFold(decoded, "access_token") && strings.Contains(got, canary) {
+			t.Errorf("%q becomes %q", uri, got)
+		}
+	})
+}
+
+// FuzzObjectForLog checks that a recorded body is compact JSON as the encoder of events expects it, and is not changed by a second pass.
+func FuzzObjectForLog(f *testing.F) {
+	f.Add([]byte(`{"kind":"Secret","metadata":{"name":"a"},"data":{"b":"c"}}`))
+	f.Add([]byte(`[{"kind":"List","items":[{"metadata":{"managedFields":[],"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"Secret"}}}]}, 1e400, "<"]`))
+	f.Add([]byte("{}\n{}"))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		got, err := audit.ObjectForLog(body)
+		if err != nil {
+			return
+		}
+		want, err := json.Marshal(json.RawMessage(got))
+		if err != nil || !bytes.Equal(got, want) {
+			t.Fatalf("%q becomes %q, which the library writes %q (%v)", body, got, want, err)
+		}
+		if again, err := audit.ObjectForLog(got); err != nil || !bytes.Equal(again, got) {
+			t.Errorf("%q becomes %q, and then %q (%v)", body, got, again, err)
+		}
+	})
 }

@@ -25,7 +25,7 @@ type segments struct {
 
 // create makes an empty active segment. It fails if there is a file already.
 func (s *segments) create() error {
-	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(s.path, os.O_CREATE|os.O_EXCL|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
@@ -52,9 +52,12 @@ func (s *segments) close() error {
 	return s.f.Close()
 }
 
-// check finds out whether the file being written is still the one at its path: records in a file that nobody can
-// find are lost. The error is fs.ErrNotExist if nothing is there.
-func (s *segments) check() error {
+// errResized says that somebody else cut or extended the file that is being written.
+var errResized = errors.New("its size was changed by somebody else while it was being written")
+
+// check finds out whether the file being written is still the one at its path, and as long as what was written: records in a
+// file that nobody can find are lost. The error is fs.ErrNotExist if nothing is there.
+func (s *segments) check(size int64) error {
 	if s.f == nil {
 		return nil
 	}
@@ -66,13 +69,21 @@ func (s *segments) check() error {
 		return err
 	}
 	own, err := s.f.Stat()
-	if err != nil {
+	switch {
+	case err != nil:
 		return err
-	}
-	if !os.SameFile(there, own) {
+	case !os.SameFile(there, own):
 		return fmt.Errorf("audit: the log %s was replaced by another file while it was being written; move that file away", s.path)
+	case own.Size() != size:
+		return fmt.Errorf("audit: the log %s: %w (%d bytes, expected %d)", s.path, errResized, own.Size(), size)
 	}
 	return nil
+}
+
+// shorter reports whether bytes before size are gone, or cannot be known to be there.
+func (s *segments) shorter(size int64) bool {
+	info, err := s.f.Stat()
+	return err != nil || info.Size() < size
 }
 
 func (s *segments) full(size, incoming int64) bool {
@@ -92,7 +103,7 @@ func (s *segments) rotate(now time.Time) error {
 			now = last.Add(time.Microsecond)
 		}
 	}
-	next, err := os.OpenFile(s.path+suffixNext, os.O_CREATE|os.O_TRUNC|os.O_RDWR, 0o600)
+	next, err := os.OpenFile(s.path+suffixNext, os.O_CREATE|os.O_TRUNC|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
 	kjson "sigs.k8s.io/json"
 
@@ -18,6 +19,9 @@ import (
 
 // MaxCases bounds the cases of one file, each of an each list counted.
 const MaxCases = 10_000
+
+// caseTimeout bounds one case; it is long because cases run on busy machines and nobody waits for one.
+const caseTimeout = time.Minute
 
 // Verdicts of a case.
 const (
@@ -115,7 +119,7 @@ func runCases(ctx context.Context, b Bundle, dir fs.FS) ([]CaseResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	e, err := New(Options{})
+	e, err := New(Options{Timeout: caseTimeout})
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func validate(t *testing.T, e *policies.Engine, r *policies.Review) []policies.V
 }
 
 func TestDefaultPolicies(t *testing.T) {
-	e, err := policies.New(policies.Options{})
+	e, err := policies.New(policies.Options{Timeout: patient})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +131,11 @@ func TestFailuresRefuse(t *testing.T) {
 		"failurePolicy Ignore":                        {rule: `deny contains 3`, metadata: []string{"failurePolicy: Ignore"}, want: ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			e, err := policies.New(policies.Options{NoDefaults: true, Timeout: 50 * time.Millisecond})
+			timeout := patient
+			if test.rule == endless {
+				timeout = 50 * time.Millisecond
+			}
+			e, err := policies.New(policies.Options{NoDefaults: true, Timeout: timeout})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/open-policy-agent/opa/v1/ast"
+	"github.com/open-policy-agent/opa/v1/storage/inmem"
 )
 
 // Occupy takes every slot of the engine until release is called.
@@ -34,4 +35,14 @@ var ErrPanic = errPanic
 func ParseCases(text []byte) error {
 	_, err := parseCases(text)
 	return err
+}
+
+// CompileAlone compiles one policy without the library, which takes a hundredth of the time.
+func CompileAlone(text string) (*Set, error) {
+	s := &Set{store: inmem.New()}
+	modules, err := s.parse(nil, []Source{{Name: "alone.rego", Text: []byte(text)}})
+	if err != nil {
+		return nil, err
+	}
+	return s, s.compile(modules)
 }

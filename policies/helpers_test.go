@@ -2,6 +2,7 @@ package policies_test
 
 import (
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -9,12 +10,15 @@ import (
 	"github.com/gatehouse/gatehouse/policies"
 )
 
+// patient is a timeout that a busy machine does not reach; only tests of the timeout itself use another.
+const patient = 10 * time.Minute
+
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // engineWith returns an engine with no policies but those of the configuration's entries and of the sources, which are Rego texts.
 func engineWith(t testing.TB, entries string, sources ...string) *policies.Engine {
 	t.Helper()
-	e, err := policies.New(policies.Options{NoDefaults: true})
+	e, err := policies.New(policies.Options{NoDefaults: true, Timeout: patient})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -112,7 +112,7 @@ func (h events) Handle(ctx context.Context, r slog.Record) error {
 func watch(t *testing.T, dir string) (*policies.Engine, func() string) {
 	t.Helper()
 	h := events{make(chan string, 16)}
-	e, err := policies.New(policies.Options{NoDefaults: true, Logger: slog.New(h)})
+	e, err := policies.New(policies.Options{NoDefaults: true, Timeout: patient, Logger: slog.New(h)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -170,7 +170,7 @@ func (p *policy) checkEntry(m *ast.Module) error {
 		found = true
 		list := p.meta.Type == Mutate && r.Head.RuleKind() == ast.SingleValue && len(r.Head.Args) == 0
 		if r.Head.RuleKind() != ast.MultiValue && !list {
-			return fmt.Errorf("%s: rule %s must be a set: %s contains ... if ...", at(r.Location), p.entry(), p.entry())
+			return fmt.Errorf("%s: rule %s must be a set, as in %s contains message if condition", at(r.Location), p.entry(), p.entry())
 		}
 	}
 	if !found {

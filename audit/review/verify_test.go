@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/gatehouse/gatehouse/audit"
 	"github.com/gatehouse/gatehouse/audit/review"
 )
@@ -327,11 +329,12 @@ func TestLogInUseVerifies(t *testing.T) {
 			t.Errorf("after the second: %+v", r)
 		}
 		// A line that is being written.
-		writeFile(t, path, append(readFile(t, path), `{"kind":"Ev`...))
-		if r := verify(t, review.Source{Path: path}); !r.OK() || r.TornBytes != 11 {
+		copied := clone(t, path)
+		writeFile(t, copied, append(readFile(t, copied), `{"kind":"Ev`...))
+		if r := verify(t, review.Source{Path: copied}); !r.OK() || r.TornBytes != 11 {
 			t.Errorf("with half a line: %+v", r)
 		}
-		if r := verify(t, review.Source{Files: []string{path}}); r.OK() || r.Problems[0].Kind != review.Torn {
+		if r := verify(t, review.Source{Files: []string{copied}}); r.OK() || r.Problems[0].Kind != review.Torn {
 			t.Errorf("without a checkpoint: %+v", r)
 		}
 		if err := l.Close(); err != nil {
@@ -345,6 +348,32 @@ func TestProblemsAreBounded(t *testing.T) {
 	writeFile(t, path, []byte(strings.Repeat("x\n", 5000)))
 	if r := verify(t, review.Source{Path: path}); len(r.Problems) != review.MaxProblems || r.Found < 5000 {
 		t.Errorf("%d problems of %d", len(r.Problems), r.Found)
+	}
+}
+
+func TestSummarySaysWhatWasFound(t *testing.T) {
+	path, _ := newLog(t, 3, 0)
+	summary := func() string {
+		var b strings.Builder
+		r := verify(t, review.Source{Path: path})
+		if err := r.Summary(&b); err != nil {
+			t.Fatal(err)
+		}
+		return b.String()
+	}
+	want := `8 records in 1 files, numbers 1 to 8, from 2026-11-20T12:00:00Z to 2026-11-20T12:00:00Z
+checkpoint of 2026-11-20T12:00:00Z, signed by gatehouse-audit, covers record 8; 0 records follow it
+the signature was checked with the key beside the log; give a key from a trusted place to rule out that both were exchanged
+the log is whole
+`
+	if diff := cmp.Diff(want, summary()); diff != "" {
+		t.Error(diff)
+	}
+	editLines(t, path, func(l [][]byte) [][]byte { return slices.Delete(l, 2, 4) })
+	for _, part := range []string{path + ":3: missing: records 3 to 4 are missing before this line\n", "NOT whole: "} {
+		if !strings.Contains(summary(), part) {
+			t.Errorf("no %q in:\n%s", part, summary())
+		}
 	}
 }
 

@@ -10,6 +10,42 @@ import (
 	"github.com/gatehouse/gatehouse/audit"
 )
 
+// Summary writes what a person wants to know of a verification: every problem on a line of its own, then what was checked.
+func (r *Report) Summary(w io.Writer) error {
+	var b strings.Builder
+	for _, p := range r.Problems {
+		fmt.Fprintln(&b, p)
+	}
+	if more := r.Found - len(r.Problems); more > 0 {
+		fmt.Fprintf(&b, "and %d more problems\n", more)
+	}
+	fmt.Fprintf(&b, "%d records in %d files", r.Records, len(r.Files))
+	if r.Records > 0 {
+		fmt.Fprintf(&b, ", numbers %d to %d, from %s to %s", r.First, r.Last, r.From.Format(time.RFC3339), r.To.Format(time.RFC3339))
+	}
+	b.WriteByte('\n')
+	if r.RemovedThrough > 0 {
+		fmt.Fprintf(&b, "records up to %d were removed by retention\n", r.RemovedThrough)
+	}
+	if cp := r.Checkpoint; cp != nil {
+		fmt.Fprintf(&b, "checkpoint of %s, signed by %s, covers record %d; %d records follow it\n",
+			cp.Time.Format(time.RFC3339), Escape(cp.Origin), cp.Seq, r.Unsigned)
+	}
+	if r.OwnKey {
+		b.WriteString("the signature was checked with the key beside the log; give a key from a trusted place to rule out that both were exchanged\n")
+	}
+	if r.TornBytes > 0 {
+		fmt.Fprintf(&b, "the last line is not complete (%d bytes): it is being written, or was when the server died\n", r.TornBytes)
+	}
+	if r.OK() {
+		b.WriteString("the log is whole\n")
+	} else {
+		fmt.Fprintf(&b, "the log is NOT whole: %d problems\n", r.Found)
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
 // Table writes events as a table for people, one line each as they come; nothing in an event can act on the terminal.
 type Table struct {
 	w      io.Writer

@@ -2,10 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"testing"
 	"time"
@@ -45,6 +48,7 @@ func TestScripts(t *testing.T) {
 			"occupy":   occupy,
 			"hold":     hold,
 			"exitcode": exitCode,
+			"ready":    ready,
 		},
 	})
 }
@@ -67,6 +71,45 @@ func exitCode(ts *testscript.TestScript, neg bool, args []string) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// readyLimit bounds the start of a server on a busy machine.
+const readyLimit = 2 * time.Minute
+
+// ready waits until the server that uses a data directory says that it is.
+func ready(ts *testscript.TestScript, _ bool, args []string) {
+	ctx, cancel := context.WithTimeout(context.Background(), readyLimit)
+	defer cancel()
+	dir := ts.MkAbs(args[0])
+	for tick := time.NewTicker(20 * time.Millisecond); !isReady(ctx, dir); {
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			ts.Fatalf("%s: no server got ready within %v", args[0], readyLimit)
+		}
+	}
+}
+
+func isReady(ctx context.Context, dir string) bool {
+	url, err := serverOf(filepath.Join(dir, "admin.kubeconfig"))
+	if err != nil {
+		return false
+	}
+	ca, err := os.ReadFile(filepath.Join(dir, "pki", "ca.crt"))
+	roots := x509.NewCertPool()
+	if err != nil || !roots.AppendCertsFromPEM(ca) {
+		return false
+	}
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots}, DisableKeepAlives: true}}
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/readyz", nil)
+	if err != nil {
+		return false
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return false
+	}
+	return resp.Body.Close() == nil && resp.StatusCode == http.StatusOK
 }
 
 // makeDataDir makes the directory that a server which listens on a port would have made.

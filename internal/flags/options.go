@@ -78,8 +78,6 @@ type Options struct {
 	// PolicyDir holds Rego policies and policies.yaml. Empty means the embedded library only, which is off by default
 	// in the compatible profile.
 	PolicyDir string
-	// AllowPrivileged lets containers be privileged as far as policies do.
-	AllowPrivileged bool
 
 	// AuditLogPath is the file that audit events are written to, "-" is standard output. Empty means that there is no
 	// audit log, which is only possible in the compatible profile.

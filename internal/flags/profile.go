@@ -77,7 +77,7 @@ func differing(p Profile) map[string]string {
 		"anonymous-auth":     "health",
 		"authorization-mode": RBAC,
 		"service-account-extend-token-expiration": "false",
-		"peer-rate-limit":                         "1000",
-		"client-rate-limit":                       "100",
+		"peer-rate-limit":                         "5000",
+		"client-rate-limit":                       "500",
 	}
 }

@@ -52,6 +52,7 @@ func fixedFlags() []fixed {
 		{"profiling", []string{"false"}, "there are no profiling endpoints", true},
 		{"contention-profiling", []string{"false"}, "there are no profiling endpoints", true},
 		{"enable-logs-handler", []string{"false"}, "there is no /logs endpoint", true},
+		{"allow-privileged", []string{"true"}, "policies decide about privileged containers", true},
 		{"service-account-lookup", []string{"true"}, "that the service account exists is always checked", true},
 		{"watch-cache", []string{"true"}, "all reads are served from the cache", true},
 		{"storage-backend", []string{"etcd3"}, "etcd 3 is the only backend", false},

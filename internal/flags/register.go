@@ -25,7 +25,6 @@ func (s *Set) registerAll() {
 	s.group("Authorization and admission", func(fs *pflag.FlagSet) {
 		fs.StringSliceVar(&o.AuthorizationModes, "authorization-mode", nil,
 			"who decides, in this order: "+RBAC+" or "+AlwaysAllow+", which the hardened profile refuses")
-		fs.BoolVar(&o.AllowPrivileged, "allow-privileged", false, "let containers be privileged as far as policies do")
 		fs.StringSliceVar(&s.admission.enable, "enable-admission-plugins", nil,
 			"kube-apiserver's admission plugins to turn on; those that do not exist here are refused by name")
 		fs.StringSliceVar(&s.admission.disable, "disable-admission-plugins", nil,
@@ -58,8 +57,8 @@ func registerServing(fs *pflag.FlagSet, o *Options) {
 	}
 	fs.Var(address(&o.BindAddress), "bind-address", "address to listen on; 0.0.0.0 or :: means all")
 	fs.IntVar(&o.SecurePort, "secure-port", 6443, "port to listen on; 0 chooses a free one")
-	fs.Var(address(&o.AdvertiseAddress), "advertise-address", "address that the cluster reaches this server at (default the one listened on)")
-	fs.StringVar(&o.ExternalHostname, "external-hostname", "", "host name that clients reach this server at")
+	fs.Var(address(&o.AdvertiseAddress), "advertise-address", "address that the cluster reaches this server at (default the one listened on); a made serving certificate is valid for it")
+	fs.StringVar(&o.ExternalHostname, "external-hostname", "", "host name that clients reach this server at; a made serving certificate is valid for it")
 	fs.StringVar(&o.CertDir, "cert-dir", "",
 		"directory of apiserver.crt and apiserver.key, made if missing (default pki in the data directory)")
 	fs.StringVar(&o.TLSCertFile, "tls-cert-file", "", "serving certificate with its chain")
@@ -103,10 +102,10 @@ func registerLimits(fs *pflag.FlagSet, o *Options) {
 	fs.IntVar(&o.MaxRequestsInflight, "max-requests-inflight", 400, "reads that are worked on at once")
 	fs.IntVar(&o.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", 200, "writes that are worked on at once")
 	fs.Float64Var(&o.PeerRateLimit, "peer-rate-limit", 0, "requests a second from one address, before authentication; 0 means no limit")
-	fs.IntVar(&o.PeerRateBurst, "peer-rate-burst", 2000, "requests that one address may send at once")
+	fs.IntVar(&o.PeerRateBurst, "peer-rate-burst", 10000, "requests that one address may send at once")
 	fs.Float64Var(&o.ClientRateLimit, "client-rate-limit", 0,
 		"requests a second from one user, LISTs counted by their size; 0 means no limit")
-	fs.IntVar(&o.ClientRateBurst, "client-rate-burst", 400, "requests that one user may send at once")
+	fs.IntVar(&o.ClientRateBurst, "client-rate-burst", 1000, "requests that one user may send at once")
 	fs.DurationVar(&o.RequestTimeout, "request-timeout", time.Minute, "bound of every request that is not long-running")
 }
 

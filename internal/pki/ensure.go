@@ -17,8 +17,6 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
-
-	"github.com/gatehouse/gatehouse/api"
 )
 
 // Names of the files, all but the kubeconfig in a directory of their own.
@@ -28,6 +26,7 @@ const (
 	caKey             = "ca.key"
 	servingName       = "serving"
 	adminName         = "admin"
+	adminGroup        = "system:masters" // allowed everything
 	serviceAccountKey = "service-account.key"
 	adminKubeconfig   = adminName + kubeconfigSuffix
 )
@@ -93,7 +92,7 @@ func Ensure(dir string, opts Options) (*Material, error) {
 	if err := m.ensureLeaf(authority, m.ServingCert, m.ServingKey, servingTemplate(opts)); err != nil {
 		return nil, err
 	}
-	admin, err := clientTemplate(Client{Name: adminName, Groups: []string{api.GroupMasters}})
+	admin, err := clientTemplate(Client{Name: adminName, Groups: []string{adminGroup}})
 	if err != nil {
 		return nil, err
 	}
