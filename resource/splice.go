@@ -114,7 +114,7 @@ func (s *Service) AppendRow(b []byte, t *Type, i *store.Item, include IncludeObj
 		}
 		b = append(b, part...)
 	}
-	b = append(b, `],"object":`...)
+	b = append(b, `,"object":`...)
 	switch include {
 	case IncludeNone:
 		b = append(b, "null"...)
@@ -139,8 +139,8 @@ func (s *Service) row(t *Type, i *store.Item) (*store.Row, error) {
 			part = append(part, ',')
 		}
 		if a, ok := cell.(age); ok {
-			row.Parts = append(row.Parts, part)
-			part = nil
+			row.Parts = append(row.Parts, append(append(part, '"'), a.before...))
+			part = append([]byte(a.after), '"')
 			seconds := int64(0)
 			if !a.t.IsZero() {
 				seconds = a.t.Unix()
@@ -154,17 +154,26 @@ func (s *Service) row(t *Type, i *store.Item) (*store.Row, error) {
 		}
 		part = append(part, text...)
 	}
+	part = append(part, ']')
+	if t.columns.Conditions != nil {
+		if conditions := t.columns.Conditions(o); len(conditions) > 0 {
+			text, err := json.Marshal(conditions)
+			if err != nil {
+				return nil, fmt.Errorf("row conditions of %s: %w", i.Key, err)
+			}
+			part = append(append(part, `,"conditions":`...), text...)
+		}
+	}
 	row.Parts = append(row.Parts, part)
 	return row, nil
 }
 
+// appendAge fills a hole of a row. What stands around it, the quotes included, is in the parts.
 func appendAge(b []byte, since int64, now time.Time) []byte {
 	if since == 0 {
-		return append(b, `"\u003cunknown\u003e"`...)
+		return append(b, `\u003cunknown\u003e`...)
 	}
-	b = append(b, '"')
-	b = append(b, duration.HumanDuration(now.Sub(time.Unix(since, 0)))...)
-	return append(b, '"')
+	return append(b, duration.HumanDuration(now.Sub(time.Unix(since, 0)))...)
 }
 
 // chunk is how many bytes of a list are gathered before they are written. Writes of this size are what the HTTP/2 server

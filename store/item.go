@@ -31,7 +31,7 @@ type Item struct {
 	Row atomic.Pointer[Row]
 }
 
-// Row is the cached part of a table row: the JSON of the cells in Parts, with a hole between each two
+// Row is the cached part of a table row: the JSON of the cells, and of what follows them, in Parts, with a hole between each two
 // parts for a cell that changes with time.
 type Row struct {
 	Parts [][]byte
