@@ -54,6 +54,10 @@ func TestStartRefusesADamagedLog(t *testing.T) {
 			all := lines(t, path)
 			write(t, path, append(append(read(t, path), all[7]...), '\n'))
 		}, []string{"audit.log:9:", "record 8 does not follow record 8"}},
+		"line of another history appended": {func(t *testing.T, path string) {
+			sum := audit.NewHasher().Sum(audit.Digest{}, 9, []byte(`{"kind":"Event"`))
+			write(t, path, append(read(t, path), chainLine(`{"kind":"Event"}`, "9", audit.Digest{}.String(), sum.String())+"\n"...))
+		}, []string{"audit.log:9:", "record 9 does not follow record 8"}},
 		"log removed": {func(t *testing.T, path string) {
 			if err := os.Remove(path); err != nil {
 				t.Fatal(err)

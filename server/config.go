@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -25,6 +26,7 @@ const (
 	DefaultRequestTimeout = 60 * time.Second
 	DefaultDrainTimeout   = 3 * time.Second
 	DefaultMaxConnections = 10_000
+	DefaultMaxStreams     = 100
 )
 
 // MaxBodyBytes bounds the body of a request, in bytes as sent. It is not configurable: etcd refuses less than
@@ -91,6 +93,13 @@ type Config struct {
 	// Address is the host:port that clients are told to use in /api.
 	Address string
 
+	// MinTLSVersion is the lowest protocol version as crypto/tls numbers it; 0 means TLS 1.2.
+	MinTLSVersion uint16
+	// CipherSuites are those for TLS 1.2 and lower; nil means the suites with forward secrecy and authenticated encryption.
+	// Where it is set it must hold a TLS_ECDHE_*_WITH_AES_128_GCM_SHA256, which HTTP/2 requires (RFC 9113, section 9.2.2).
+	CipherSuites []uint16
+	// MaxStreams bounds the requests that one HTTP/2 connection has open; 0 means [DefaultMaxStreams].
+	MaxStreams int
 	// GetCertificate returns the serving certificate of the moment.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Logger takes everything the server has to say. No credential and no body is ever logged.
@@ -125,6 +134,12 @@ func (c *Config) validate() error {
 		{c.Logger == nil, "no logger"},
 		{c.RequestTimeout < 0 || c.ShutdownDelay < 0 || c.DrainTimeout < 0, "a time is negative"},
 		{c.MaxConnections < 0, "the number of connections is negative"},
+		{c.MaxStreams < 0, "the number of streams is negative"},
+		{
+			c.CipherSuites != nil && !slices.Contains(c.CipherSuites, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256) &&
+				!slices.Contains(c.CipherSuites, tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256),
+			"the cipher suites lack a TLS_ECDHE_*_WITH_AES_128_GCM_SHA256, which HTTP/2 requires",
+		},
 	} {
 		if v.bad {
 			errs = append(errs, errors.New("server: config: "+v.msg))
@@ -143,6 +158,15 @@ func (c *Config) setDefaults() {
 	}
 	if c.MaxConnections == 0 {
 		c.MaxConnections = DefaultMaxConnections
+	}
+	if c.MinTLSVersion == 0 {
+		c.MinTLSVersion = tls.VersionTLS12
+	}
+	if c.CipherSuites == nil {
+		c.CipherSuites = modernSuites
+	}
+	if c.MaxStreams == 0 {
+		c.MaxStreams = DefaultMaxStreams
 	}
 	if c.Version.GitVersion == "" {
 		c.Version = DefaultVersion("", "")

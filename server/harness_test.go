@@ -138,7 +138,7 @@ func (s *stages) ServeResource(w http.ResponseWriter, r *http.Request, p authz.P
 }
 
 // config is a server over the stages.
-func config(t *testing.T, s *stages) server.Config {
+func config(t testing.TB, s *stages) server.Config {
 	t.Helper()
 	table, err := resource.Builtin()
 	if err != nil {
@@ -156,9 +156,9 @@ func config(t *testing.T, s *stages) server.Config {
 }
 
 // certificate makes the one serving certificate of the tests, for the name "gatehouse".
-var certificate = func() func(t *testing.T) (*tls.Certificate, *x509.CertPool) {
+var certificate = func() func(t testing.TB) (*tls.Certificate, *x509.CertPool) {
 	make1 := sync.OnceValues(newCertificate)
-	return func(t *testing.T) (*tls.Certificate, *x509.CertPool) {
+	return func(t testing.TB) (*tls.Certificate, *x509.CertPool) {
 		t.Helper()
 		cert, err := make1()
 		if err != nil {

@@ -20,8 +20,6 @@ const (
 	idleTimeout       = 90 * time.Second
 	// maxHeaderBytes leaves room for a token of 16 KiB beside long impersonation headers.
 	maxHeaderBytes = 64 << 10
-	// streamsPerConnection caps the requests that one HTTP/2 connection has open.
-	streamsPerConnection = 100
 	// Upload windows: a connection can make the server hold at most 1 MiB of unread bodies.
 	streamReceiveBuffer     = 256 << 10
 	connectionReceiveBuffer = 1 << 20
@@ -37,41 +35,43 @@ const maxErrorLogBytes = 512
 // tlsConfig asks for a client certificate but does not verify it: that is done per request, against
 // the client CA of that moment. Session tickets are off because a resumed session carries the certificate
 // of its first handshake, and nothing that was decided under an earlier CA may outlive it.
-func tlsConfig(getCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)) *tls.Config {
+func tlsConfig(c *Config) *tls.Config {
 	return &tls.Config{
-		GetCertificate: getCertificate,
-		MinVersion:     tls.VersionTLS12,
-		// For TLS 1.2 only: forward secrecy and authenticated encryption. TLS 1.3 suites are all fit.
-		CipherSuites: []uint16{
-			tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
-			tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
-			tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
-			tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
-			tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
-		},
+		GetCertificate:         c.GetCertificate,
+		MinVersion:             c.MinTLSVersion,
+		CipherSuites:           c.CipherSuites,
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: true,
 		NextProtos:             []string{"h2", "http/1.1"},
 	}
 }
 
-func httpServer(h http.Handler, tc *tls.Config, logger *slog.Logger) *http.Server {
+// modernSuites are for TLS 1.2 only: forward secrecy and authenticated encryption. TLS 1.3 suites are all fit.
+var modernSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+}
+
+func httpServer(h http.Handler, c *Config) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
 	return &http.Server{
 		Handler:   h,
-		TLSConfig: tc,
+		TLSConfig: tlsConfig(c),
 		Protocols: protocols,
 		// Without this, net/http would answer "OPTIONS *" itself, past every stage.
 		DisableGeneralOptionsHandler: true,
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
-		ErrorLog:                     log.New(errorLog{logger}, "", 0),
+		ErrorLog:                     log.New(errorLog{c.Logger}, "", 0),
 		HTTP2: &http.HTTP2Config{
-			MaxConcurrentStreams:          streamsPerConnection,
+			MaxConcurrentStreams:          c.MaxStreams,
 			MaxReceiveBufferPerStream:     streamReceiveBuffer,
 			MaxReceiveBufferPerConnection: connectionReceiveBuffer,
 			SendPingTimeout:               pingAfter,

@@ -1,6 +1,7 @@
 package server_test
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -33,7 +34,12 @@ type pipes struct {
 	once   sync.Once
 }
 
-func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
+// newPipes is for use in a bubble of synctest. At the end it lets a minute of the bubble's time pass, in which the
+// deadlines of connections that both sides close at once run out.
+func newPipes(t *testing.T) *pipes {
+	t.Cleanup(func() { time.Sleep(time.Minute) })
+	return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})}
+}
 
 func (p *pipes) Accept() (net.Conn, error) {
 	select {
@@ -52,16 +58,83 @@ func (p *pipes) Close() error {
 func (p *pipes) Addr() net.Addr { return &net.UnixAddr{Name: "memory", Net: "pipe"} }
 
 func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
-	client, srv := net.Pipe()
+	a, b := net.Pipe()
+	client, srv := newBuffered(a), newBuffered(b)
+	var err error
 	select {
 	case p.conns <- srv:
 		return client, nil
 	case <-p.closed:
-		return nil, net.ErrClosed
+		err = net.ErrClosed
 	case <-ctx.Done():
-		return nil, ctx.Err()
+		err = ctx.Err()
+	}
+	return nil, errors.Join(err, client.Close(), srv.Close())
+}
+
+// buffered is one end of a pipe whose writes do not wait for the reader, as those on a socket do not. Without that, two
+// ends that say goodbye at once wait for each other while they hold locks, and the bubble's time stands still.
+type buffered struct {
+	net.Conn
+	out    chan []byte
+	closed chan struct{}
+	once   sync.Once
+}
+
+func newBuffered(conn net.Conn) *buffered {
+	c := &buffered{Conn: conn, out: make(chan []byte, 1024), closed: make(chan struct{})}
+	go c.pump()
+	return c
+}
+
+// pump passes on what is written until the end is closed and everything was passed on.
+func (c *buffered) pump() {
+	defer c.Conn.Close() //nolint:errcheck // A pipe's Close returns nil.
+	for {
+		select {
+		case b := <-c.out:
+			if _, err := c.Conn.Write(b); err != nil {
+				return
+			}
+			continue
+		default:
+		}
+		select {
+		case b := <-c.out:
+			if _, err := c.Conn.Write(b); err != nil {
+				return
+			}
+		case <-c.closed:
+			if len(c.out) == 0 {
+				return
+			}
+		}
 	}
 }
+
+func (c *buffered) Write(b []byte) (int, error) {
+	select {
+	case <-c.closed:
+		return 0, net.ErrClosed
+	case c.out <- bytes.Clone(b):
+		return len(b), nil
+	}
+}
+
+// Close leaves a second for the reader to take what was written.
+func (c *buffered) Close() error {
+	c.once.Do(func() { close(c.closed) })
+	if err := c.Conn.SetWriteDeadline(time.Now().Add(time.Second)); err != nil && !errors.Is(err, io.ErrClosedPipe) {
+		return err
+	}
+	return nil
+}
+
+// SetDeadline bounds reads only: writes do not wait.
+func (c *buffered) SetDeadline(t time.Time) error { return c.SetReadDeadline(t) }
+
+// SetWriteDeadline does nothing: writes do not wait.
+func (c *buffered) SetWriteDeadline(time.Time) error { return nil }
 
 // TestSlowClientsAreCutOff drives clients that never finish what they began; each must lose its connection.
 func TestSlowClientsAreCutOff(t *testing.T) {
@@ -94,7 +167,7 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				ln := newPipes()
+				ln := newPipes(t)
 				h := start(t, config(t, &stages{}), ln, ln.dial, false)
 				conn, err := h.dial(t.Context())
 				if err != nil {
@@ -125,7 +198,7 @@ func TestSlowBody(t *testing.T) {
 					read <- err
 					return err
 				}}
-				ln := newPipes()
+				ln := newPipes(t)
 				h := start(t, config(t, s), ln, ln.dial, http2)
 				body, feed := io.Pipe()
 				defer feed.Close() //nolint:errcheck // A pipe's Close returns nil.
@@ -170,7 +243,7 @@ func shutdown(t *testing.T, http2 bool) {
 	}}
 	cfg := config(t, s)
 	cfg.ShutdownDelay, cfg.DrainTimeout = 20*time.Second, 3*time.Second
-	ln := newPipes()
+	ln := newPipes(t)
 	h := start(t, cfg, ln, ln.dial, http2)
 	watched, created := make(chan int, 1), make(chan int, 1)
 	go func() { watched <- h.do(t, http.MethodGet, pods+"?watch=true", nil).StatusCode }()
@@ -211,7 +284,7 @@ func shutdown(t *testing.T, http2 bool) {
 	}
 }
 
-// TestShutdownDoesNotWaitForever guards Ctrl-C from a request that ignores its end.
+// TestShutdownCutsOff guards Ctrl-C from a request that ignores its end.
 func TestShutdownCutsOff(t *testing.T) {
 	for name, http2 := range map[string]bool{"HTTP1": false, "HTTP2": true} {
 		t.Run(name, func(t *testing.T) {
@@ -224,7 +297,7 @@ func TestShutdownCutsOff(t *testing.T) {
 				}}
 				cfg := config(t, s)
 				cfg.DrainTimeout, cfg.RequestTimeout = 0, time.Hour
-				ln := newPipes()
+				ln := newPipes(t)
 				h := start(t, cfg, ln, ln.dial, http2)
 				done := make(chan struct{})
 				go func() {
@@ -294,12 +367,56 @@ func TestTLS(t *testing.T) {
 	}
 }
 
+// TestTLSSettings sees the operator's minimum version and suites enforced.
+func TestTLSSettings(t *testing.T) {
+	handshake := func(h *host, change func(*tls.Config)) error {
+		conn, err := h.dial(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close() //nolint:errcheck // It may be closed by the server.
+		cfg := h.tls.Clone()
+		change(cfg)
+		return tls.Client(conn, cfg).HandshakeContext(t.Context())
+	}
+	only12 := func(c *tls.Config) { c.MaxVersion = tls.VersionTLS12 }
+
+	cfg := config(t, &stages{})
+	cfg.MinTLSVersion = tls.VersionTLS13
+	h := listen(t, cfg, true)
+	if err := handshake(h, only12); err == nil {
+		t.Error("TLS 1.2 was accepted below the minimum of 1.3")
+	}
+	if err := handshake(h, func(*tls.Config) {}); err != nil {
+		t.Errorf("TLS 1.3 was refused: %v", err)
+	}
+
+	cfg = config(t, &stages{})
+	cfg.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256}
+	h = listen(t, cfg, true)
+	if err := handshake(h, func(c *tls.Config) {
+		only12(c)
+		c.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}
+	}); err == nil {
+		t.Error("a suite that was not configured was accepted")
+	}
+	if err := handshake(h, only12); err != nil {
+		t.Errorf("the configured suite was refused: %v", err)
+	}
+
+	cfg = config(t, &stages{})
+	cfg.CipherSuites = []uint16{tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384}
+	if _, err := server.New(cfg); err == nil {
+		t.Error("suites without the one that HTTP/2 requires were accepted: nothing could be served")
+	}
+}
+
 // TestConnectionCap fills the places and sees the next peer wait for one.
 func TestConnectionCap(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		cfg := config(t, &stages{})
 		cfg.MaxConnections = 4
-		ln := newPipes()
+		ln := newPipes(t)
 		h := start(t, cfg, ln, ln.dial, false)
 		held := make([]net.Conn, 2) // All pipes are one peer, which gets half of the places.
 		for i := range held {
@@ -315,6 +432,9 @@ func TestConnectionCap(t *testing.T) {
 		}
 		if _, err := over.Read(make([]byte, 1)); err == nil {
 			t.Error("a peer got more than its share of connections")
+		}
+		if err := over.Close(); err != nil {
+			t.Fatal(err)
 		}
 		if err := held[0].Close(); err != nil {
 			t.Fatal(err)

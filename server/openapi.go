@@ -14,6 +14,7 @@ import (
 	"github.com/munnerz/goautoneg"
 
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/internal/openapi"
 )
 
 // OpenAPI hands out the specification of what is served. The documents do not change while the server runs.
@@ -24,13 +25,9 @@ type OpenAPI interface {
 	V3() map[string]Spec
 }
 
-// Spec is one document, compressed with gzip. A form that is nil is answered with 406.
-type Spec struct {
-	JSON     []byte
-	Protobuf []byte
-	// Hash names the content; it is the ETag and, for v3, part of the address.
-	Hash string
-}
+// Spec is one document, each of its forms compressed with gzip. A form that is nil is answered with 406. Its Hash is the
+// ETag and, for v3, part of the address.
+type Spec = openapi.Document
 
 // specAge is how long a client may keep a document whose address contains its hash.
 const specAge = 365 * 24 * time.Hour

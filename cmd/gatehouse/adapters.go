@@ -16,10 +16,8 @@ import (
 	"github.com/gatehouse/gatehouse/authn/serviceaccount"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/internal/flags"
-	"github.com/gatehouse/gatehouse/internal/openapi"
 	"github.com/gatehouse/gatehouse/policies"
 	"github.com/gatehouse/gatehouse/resource"
-	"github.com/gatehouse/gatehouse/server"
 )
 
 // Siblings in the import lattice do not know one another. What one needs of another passes through here.
@@ -138,21 +136,6 @@ func (i tokenIssuer) IssueToken(ctx context.Context, sa *corev1.ServiceAccount, 
 		return nil, "", nil, err
 	}
 	return issued.Request, issued.CredentialID, issued.Warnings, nil
-}
-
-// specification hands the embedded OpenAPI documents to the server.
-type specification struct{ documents *openapi.Documents }
-
-// V2 implements server.OpenAPI.
-func (s specification) V2() server.Spec { return server.Spec(s.documents.V2()) }
-
-// V3 implements server.OpenAPI.
-func (s specification) V3() map[string]server.Spec {
-	specs := map[string]server.Spec{}
-	for path, d := range s.documents.V3() {
-		specs[path] = server.Spec(d)
-	}
-	return specs
 }
 
 // anonymous translates the flag.

@@ -5,16 +5,18 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
+	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
-	"golang.org/x/sync/errgroup"
-
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/audit"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/authz/rbac"
 	"github.com/gatehouse/gatehouse/resource"
@@ -179,7 +181,11 @@ func (p *parts) ensure(ctx context.Context, why string, wanted resource.Object) 
 	if !sameRole(existing, update.(resource.Object)) {
 		// The role of a binding cannot be exchanged: the binding is made anew.
 		info.Verb = "delete"
-		if _, err := p.resources.Delete(ctx, authz.System(why, info), metav1.DeleteOptions{}, resource.Write{}); err != nil {
+		err := p.audited(ctx, why, info, func(w resource.Write) error {
+			_, err := p.resources.Delete(ctx, authz.System(why, info), metav1.DeleteOptions{}, w)
+			return err
+		})
+		if err != nil {
 			return err
 		}
 		update.(resource.Object).SetResourceVersion("")
@@ -219,14 +225,41 @@ func (p *parts) write(ctx context.Context, why, verb string, info api.RequestInf
 		return err
 	}
 	info.Verb = verb
+	return p.audited(ctx, why, info, func(w resource.Write) error {
+		do := p.resources.Update
+		if verb == "create" {
+			info.Name = ""
+			do = p.resources.Create
+		}
+		_, err := do(ctx, authz.System(why, info), resource.Body{Data: data}, w)
+		return err
+	})
+}
+
+// audited runs one write of the server's own under the same rule as a client's: its record is durable before it is executed.
+func (p *parts) audited(ctx context.Context, why string, info api.RequestInfo, do func(resource.Write) error) error {
 	w := resource.Write{Options: resource.WriteOptions{Validation: resource.ValidationStrict}}
-	if verb == "create" {
-		info.Name = ""
-		_, err = p.resources.Create(ctx, authz.System(why, info), resource.Body{Data: data}, w)
+	if p.log == nil {
+		return do(w)
+	}
+	permit := authz.System(why, info)
+	record, err := p.log.Begin(ctx, audit.Request{
+		AuditID: uuid.NewString(), User: permit.User(), Info: info, UserAgent: "gatehouse", Received: time.Now(), AuthMethod: "internal",
+		RequestURI: "internal:" + why,
+	})
+	if err != nil {
 		return err
 	}
-	_, err = p.resources.Update(ctx, authz.System(why, info), resource.Body{Data: data}, w)
-	return err
+	record.Annotate(audit.AnnotationDecision, "allow")
+	record.Annotate(audit.AnnotationReason, why)
+	w.Annotate = record.Annotate
+	if err := do(w); err != nil {
+		e := api.ToError(err)
+		record.Finish(e.Code(), &e.Status)
+		return err
+	}
+	record.Finish(http.StatusOK, nil)
+	return nil
 }
 
 // followRoles keeps the authorization index current and fills aggregated cluster roles.

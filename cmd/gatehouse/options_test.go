@@ -35,7 +35,7 @@ func TestEveryOptionIsUsed(t *testing.T) {
 		})
 	}
 	// These are used through methods of Options.
-	for field, method := range map[string]string{"SecurePort": "ListenAddress", "Verbosity": "LogLevel"} {
+	for field, method := range map[string]string{"SecurePort": "ListenAddress", "Verbosity": "LogLevel", "TLSCipherSuites": "CipherSuites"} {
 		used[field] = used[field] || used[method]
 	}
 	for field := range reflect.TypeFor[flags.Options]().Fields() {

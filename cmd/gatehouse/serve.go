@@ -86,9 +86,6 @@ const usageColumns = 120
 // run makes everything that serving needs, in the order in which it can fail without having touched anything.
 func (s *serving) run(ctx context.Context) (err error) {
 	opts, notes, err := s.flags.Options()
-	if err == nil {
-		err = unsupported(opts)
-	}
 	if err != nil {
 		return usageError{err}
 	}

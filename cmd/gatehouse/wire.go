@@ -284,8 +284,9 @@ func (p *parts) makeServer(context.Context) error {
 			Seats: o.MaxRequestsInflight + o.MaxMutatingRequestsInflight,
 		}),
 		Authorizer: p.chain, Resources: server.NewREST(p.resources), Table: p.resources.Table,
-		OpenAPI: specification{documents}, Issuer: p.issuer,
+		OpenAPI: documents, Issuer: p.issuer,
 		Checks: p.checks(), Registry: prometheus.NewRegistry(), Address: p.listener.Addr().String(),
+		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
 		GetCertificate: pair.GetCertificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
 	})
 	return err
@@ -326,4 +327,3 @@ func ended(err error) error {
 	}
 	return err
 }
-

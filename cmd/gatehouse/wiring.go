@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/tls"
-	"errors"
 	"log/slog"
 	"net"
 
@@ -34,19 +32,4 @@ func (w *wiring) notes() []string {
 	}
 	return []string{"admin.kubeconfig trusts the authority in the data directory: if it has not signed " + w.servingCert +
 		", kubectl needs --certificate-authority"}
-}
-
-// unsupported refuses options that package server has no setting for yet, because ignoring them would be worse.
-func unsupported(o *flags.Options) error {
-	var faults []error
-	if v := o.TLSMinVersion; v != 0 && v != tls.VersionTLS12 {
-		faults = append(faults, errors.New("--tls-min-version: not implemented yet, the lowest version is VersionTLS12"))
-	}
-	if len(o.TLSCipherSuites) > 0 {
-		faults = append(faults, errors.New("--tls-cipher-suites: not implemented yet"))
-	}
-	if n := o.HTTP2MaxStreamsPerConnection; n != 0 && n != 100 {
-		faults = append(faults, errors.New("--http2-max-streams-per-connection: not implemented yet, it is 100"))
-	}
-	return errors.Join(faults...)
 }
