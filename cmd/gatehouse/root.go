@@ -94,7 +94,10 @@ func noSuchCommand(cmd *cobra.Command, args []string) error {
 func arguments(low, high int, usage string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < low || len(args) > high {
-			return usageError{fmt.Errorf("%d arguments, usage: %s", len(args), usage)}
+			if len(args) > high {
+				return usageError{fmt.Errorf("unexpected argument %q, usage: %s", args[high], usage)}
+			}
+			return usageError{fmt.Errorf("an argument is missing, usage: %s", usage)}
 		}
 		return nil
 	}

@@ -62,9 +62,15 @@ one of the groups. A certificate cannot be revoked: it is good until it expires.
 	return cmd
 }
 
+// maxUserName bounds the common name of a certificate (RFC 5280, appendix A.1), in bytes.
+const maxUserName = 64
+
 func createUser(stdout io.Writer, name string, o userOptions) error {
 	if o.validity <= 0 {
 		return usageError{fmt.Errorf("--validity=%v: want more than 0", o.validity)}
+	}
+	if len(name) > maxUserName {
+		return usageError{fmt.Errorf("the name is %d bytes long, at most %d are possible", len(name), maxUserName)}
 	}
 	if slices.Contains(o.groups, "") {
 		return usageError{errors.New("--group: it is empty")}
@@ -80,8 +86,11 @@ func createUser(stdout io.Writer, name string, o userOptions) error {
 		}
 		path = filepath.Join(filepath.Clean(o.dataDir), name+".kubeconfig")
 	}
-	if _, err := os.Lstat(path); !errors.Is(err, fs.ErrNotExist) {
-		return errors.Join(fmt.Errorf("%s exists: remove it, or choose another file with --kubeconfig", path), err)
+	switch _, err := os.Lstat(path); {
+	case err == nil:
+		return fmt.Errorf("%s exists: remove it, or choose another file with --kubeconfig", path)
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
 	}
 	kubeconfig, err := issue(dir, name, o)
 	if err != nil {
@@ -90,11 +99,16 @@ func createUser(stdout io.Writer, name string, o userOptions) error {
 	if err := pki.WriteFile(path, kubeconfig); err != nil {
 		return err
 	}
-	fmt.Fprintf(stdout, "wrote %s, good for %s\n", path, o.validity)
+	fmt.Fprintf(stdout, "wrote %s, good until %s\n", path, time.Now().Add(o.validity).UTC().Format(time.DateOnly))
 	if slices.Contains(o.groups, api.GroupMasters) {
-		fmt.Fprintf(stdout, "members of %s may do everything and cannot be refused anything\n", api.GroupMasters)
+		fmt.Fprintf(stdout, "RBAC refuses members of %s nothing, and they are not rate limited; policies apply to them\n", api.GroupMasters)
 	}
 	fmt.Fprintf(stdout, "\n  kubectl --kubeconfig %s auth whoami\n", path)
+	if len(o.groups) == 0 {
+		admin := filepath.Join(filepath.Clean(o.dataDir), "admin.kubeconfig")
+		fmt.Fprintf(stdout, "\n%[1]s may do nothing yet. To let it read, for example:\n\n"+
+			"  kubectl --kubeconfig %[2]s create clusterrolebinding %[1]s --clusterrole=view --user=%[1]s\n", name, admin)
+	}
 	return nil
 }
 

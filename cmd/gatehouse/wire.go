@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -119,9 +120,21 @@ func (p *parts) makeStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.mirror = store.NewMirror(store.NewEtcd(client, p.options.EtcdPrefix), p.logger)
+	etcd := store.NewEtcd(client, p.options.EtcdPrefix)
+	p.mirror = store.NewMirror(etcd, p.logger)
+	if len(p.options.EtcdServers) > 0 {
+		ctx, cancel := context.WithTimeout(ctx, etcdPatience)
+		defer cancel()
+		if _, err := etcd.Revision(ctx); err != nil {
+			p.logger.Warn("etcd does not answer yet: start it, or correct --etcd-servers; until then nothing is served",
+				"servers", strings.Join(p.options.EtcdServers, ","), "err", err)
+		}
+	}
 	return nil
 }
+
+// etcdPatience is how long the start waits for etcd before it says so. It goes on waiting after that.
+const etcdPatience = 2 * time.Second
 
 func (p *parts) etcdClient(ctx context.Context) (*clientv3.Client, error) {
 	o := p.options
@@ -302,6 +315,9 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 	defer cancel()
 	context.AfterFunc(loops, cancel)
 	group.Go(func() error { return ended(p.mirror.Run(loops)) })
+	if interval := p.options.EtcdCompactionInterval; interval > 0 {
+		group.Go(func() error { return ended(store.NewCompactor(p.mirror.Etcd()).Run(loops, interval, p.logger)) })
+	}
 	group.Go(func() error { return ended(p.followRoles(loops)) })
 	group.Go(func() error { return ended(p.reloadFiles(loops)) })
 	if p.options.PolicyDir != "" {

@@ -100,7 +100,7 @@ func TestEnvtestStarts(t *testing.T) {
 		LoggingFormat:                       "text",
 	}
 	limits := cmpopts.IgnoreFields(flags.Options{}, "MaxRequestsInflight", "MaxMutatingRequestsInflight", "PeerRateBurst", "ClientRateBurst",
-		"RequestTimeout", "EventTTL", "AuditLogMaxSize", "AuditLogMaxBackup", "AuditLogMaxAge")
+		"RequestTimeout", "EventTTL", "EtcdCompactionInterval", "AuditLogMaxSize", "AuditLogMaxBackup", "AuditLogMaxAge")
 	if diff := cmp.Diff(want, got, limits, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}

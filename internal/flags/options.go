@@ -111,6 +111,9 @@ type Options struct {
 
 	// ServiceClusterIPRanges are where the addresses of services are taken from: one range, or one of each family.
 	ServiceClusterIPRanges []netip.Prefix
+	// EtcdCompactionInterval is how long old revisions stay readable before etcd is told to forget them. 0 never
+	// does; otherwise it is at least a second.
+	EtcdCompactionInterval time.Duration
 	// EventTTL is how long events are kept. It is at least a second.
 	EventTTL time.Duration
 

@@ -101,7 +101,7 @@ func refusedFlags() []string {
 		storage-initialization-timeout shutdown-delay-duration shutdown-watch-termination-grace-period
 		feature-gates emulated-version min-compatibility-version
 
-		etcd-servers-overrides watch-cache-sizes default-watch-cache-size etcd-compaction-interval etcd-count-metric-poll-period
+		etcd-servers-overrides watch-cache-sizes default-watch-cache-size etcd-count-metric-poll-period
 		etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout lease-reuse-duration-seconds
 		delete-collection-workers encryption-provider-config
 

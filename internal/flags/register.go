@@ -37,6 +37,8 @@ func (s *Set) registerAll() {
 		fs.Var(parsed[[]netip.Prefix]{&o.ServiceClusterIPRanges, parsePrefixes, formatPrefixes, "ranges"},
 			"service-cluster-ip-range", "where service addresses come from: one range, or an IPv4 and an IPv6 one")
 		fs.DurationVar(&o.EventTTL, "event-ttl", time.Hour, "how long events are kept")
+		fs.DurationVar(&o.EtcdCompactionInterval, "etcd-compaction-interval", 5*time.Minute,
+			"how often etcd is told to forget old revisions; 0 leaves that to somebody else")
 	})
 	s.group("Logging", func(fs *pflag.FlagSet) {
 		fs.IntVarP(&o.Verbosity, "v", "v", 0, "log verbosity from 0 to 10; 4 and more logs debug messages")

@@ -264,6 +264,9 @@ func (o *Options) validateCluster(f *faults) {
 		}
 	}
 	during(f, "event-ttl", o.EventTTL, time.Second, maxEventTTL)
+	if o.EtcdCompactionInterval != 0 {
+		during(f, "etcd-compaction-interval", o.EtcdCompactionInterval, time.Second, maxEventTTL)
+	}
 	between(f, "v", o.Verbosity, 0, 10)
 	if o.LoggingFormat != "text" && o.LoggingFormat != "json" {
 		f.add("logging-format", "=%s: want text or json", o.LoggingFormat)
