@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,33 +38,30 @@ type Cache struct {
 	mirror *Mirror
 
 	mu       sync.Mutex // guards everything below
-	tree     *btree.BTreeG[*Item]
+	tree     *tree
 	revision int64 // of the last event applied or of the initial load
 	ring     ring
 	epoch    int           // counts reloads; watchers of an older epoch have lost their place
 	changed  chan struct{} // closed and replaced when events are appended or the epoch changes
-	waiting  bool          // somebody holds the current changed channel
+	waiting  bool          // somebody waits for the current changed channel
 	pages    []Snapshot    // oldest first
 	drafts   map[string]*Draft
 	latest   atomic.Pointer[Snapshot] // of the current state, or nil; written under mu
 }
 
-// Snapshot is the immutable state of a cache at a revision.
+// Snapshot is the immutable state of a cache at a revision. It comes from a Cache; the zero value is not usable.
 type Snapshot struct {
 	// Revision at which the state holds: every change up to it is in, none after it.
 	Revision int64
-	tree     *btree.BTreeG[*Item]
+	tree     *tree
 }
 
-func byKey(a, b *Item) bool { return a.Key < b.Key }
-
-func newTree() *btree.BTreeG[*Item] {
-	return btree.NewBTreeGOptions(byKey, btree.Options{NoLocks: true})
-}
+// tree holds items by key. A copy costs nothing, and reading one is safe while the original is changed.
+type tree = btree.Map[string, *Item]
 
 func newCache(m *Mirror, prefix string, codec Codec) *Cache {
 	return &Cache{
-		prefix: prefix, codec: codec, mirror: m, tree: newTree(),
+		prefix: prefix, codec: codec, mirror: m, tree: &tree{},
 		changed: make(chan struct{}), drafts: map[string]*Draft{},
 	}
 }
@@ -81,18 +79,25 @@ func (c *Cache) Get(key string) *Item {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	item, _ := c.tree.Get(&Item{Key: key})
+	item, _ := c.tree.Get(key)
 	return item
 }
 
 // Len is the number of objects.
-func (c *Cache) Len() int { return c.Snapshot().tree.Len() }
+func (c *Cache) Len() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.tree.Len()
+}
 
 // Snapshot returns the current state.
+//
+// Its revision is never ahead of its tree, for which the order matters: the mirror changes the tree (and takes latest away) before
+// it moves observed, and here observed is read before latest. So a snapshot found in latest was taken after
+// every change up to observed. Under the lock, where the tree cannot change, any order does.
 func (c *Cache) Snapshot() Snapshot {
 	observed := c.mirror.Observed()
 	if s := c.latest.Load(); s != nil {
-		// The tree has not changed since; everything up to observed that concerns it is in.
 		return Snapshot{Revision: max(s.Revision, observed), tree: s.tree}
 	}
 	c.mu.Lock()
@@ -114,19 +119,14 @@ func (s Snapshot) Len() int { return s.tree.Len() }
 
 // Get returns the object under the full key, or nil.
 func (s Snapshot) Get(key string) *Item {
-	item, _ := s.tree.Get(&Item{Key: key})
+	item, _ := s.tree.Get(key)
 	return item
 }
 
 // Ascend calls visit for each item whose key is at least from and begins with prefix, in key order,
 // until visit returns false.
 func (s Snapshot) Ascend(prefix, from string, visit func(*Item) bool) {
-	s.tree.Ascend(&Item{Key: max(prefix, from)}, func(i *Item) bool {
-		if len(i.Key) < len(prefix) || i.Key[:len(prefix)] != prefix {
-			return false
-		}
-		return visit(i)
-	})
+	s.tree.Ascend(max(prefix, from), func(key string, i *Item) bool { return strings.HasPrefix(key, prefix) && visit(i) })
 }
 
 // KeepPage remembers the snapshot, so that the next page of a list can be read from it by revision. The oldest
@@ -170,8 +170,8 @@ func (c *Cache) Decode(kv KV) *Item {
 }
 
 // Announce tells the cache what is about to be written under the draft's key, so that the change need not be
-// decoded and encoded again when it comes back. Every announced draft is retracted by its writer
-// when the write has returned; a draft whose value is not the one that arrives is ignored.
+// decoded and encoded again when it comes back. A draft whose value is not the one that arrives is ignored, and so it does
+// no harm that a write of unknown outcome happens after its draft was retracted, or that two writers announce one key.
 func (c *Cache) Announce(d *Draft) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -180,7 +180,7 @@ func (c *Cache) Announce(d *Draft) {
 	}
 }
 
-// Retract forgets an announced draft after a failed write. A successful write's draft is forgotten when it arrives.
+// Retract forgets an announced draft. Its writer calls it after any error; a successful write's draft is forgotten when it arrives.
 func (c *Cache) Retract(d *Draft) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -189,58 +189,83 @@ func (c *Cache) Retract(d *Draft) {
 	}
 }
 
-// apply adds one change and wakes watchers. Only the mirror calls it, so the tree cannot change between its
-// two looks at it; the decoding between them happens without the lock.
-func (c *Cache) apply(ev *clientv3.Event, now time.Time) {
-	kv := fromProto(ev.Kv)
+// apply adds the changes of one revision and wakes watchers. Only the mirror calls it, so the tree cannot change between
+// its two looks at it; the decoding between them happens without the lock.
+func (c *Cache) apply(changes []*clientv3.Event, now time.Time) {
+	revision := changes[0].Kv.ModRevision
+	events := make([]Event, len(changes))
+	drafts := make([]*Draft, len(changes))
 	c.mu.Lock()
-	prev, _ := c.tree.Get(&Item{Key: kv.Key})
-	draft := c.drafts[kv.Key]
-	seen := kv.Revision <= c.revision
+	seen := revision <= c.revision
+	for i, ev := range changes {
+		key := string(ev.Kv.Key)
+		events[i].Prev, _ = c.tree.Get(key)
+		drafts[i] = c.drafts[key]
+	}
 	c.mu.Unlock()
-	if seen || (ev.Type == clientv3.EventTypeDelete && prev == nil) {
+	if seen {
 		return // part of the initial load already
 	}
-	e := &Event{Type: Modified, Prev: prev, at: now}
-	written := false
-	switch {
-	case ev.Type == clientv3.EventTypeDelete:
-		e.Type, e.Item = Deleted, prev.AtRevision(kv.Revision)
-	case draft != nil && bytes.Equal(draft.item.Value, kv.Value):
-		e.Item, written = draft.At(kv.Revision), true
-	default:
-		e.Item = c.Decode(kv)
-	}
-	if prev == nil {
-		e.Type = Added
+	for i, ev := range changes {
+		c.complete(&events[i], ev, drafts[i])
+		events[i].at = now
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if written && c.drafts[kv.Key] == draft {
-		delete(c.drafts, kv.Key)
-	}
-	if e.Type == Deleted {
-		c.tree.Delete(e.Item)
-	} else {
-		c.tree.Set(e.Item)
-	}
-	c.revision = kv.Revision
-	c.ring.append(e)
+	c.revision = revision
 	c.latest.Store(nil)
+	for i := range events {
+		c.commitLocked(&events[i])
+	}
 	c.wakeLocked()
+}
+
+// complete fills in what happened: the new state and the type. The item stays nil if nothing did.
+func (c *Cache) complete(e *Event, ev *clientv3.Event, draft *Draft) {
+	switch {
+	case ev.Type == clientv3.EventTypeDelete:
+		if e.Type = Deleted; e.Prev != nil {
+			e.Item = e.Prev.AtRevision(ev.Kv.ModRevision)
+		}
+		return
+	case draft != nil && bytes.Equal(draft.item.Value, ev.Kv.Value):
+		e.Item = draft.At(ev.Kv.ModRevision)
+	default:
+		e.Item = c.mirror.decode(c, fromProto(ev.Kv))
+	}
+	e.Type = Modified
+	if e.Prev == nil {
+		e.Type = Added
+	}
+}
+
+func (c *Cache) commitLocked(e *Event) {
+	switch {
+	case e.Item == nil:
+		return
+	case e.Type == Deleted:
+		c.tree.Delete(e.Item.Key)
+	default:
+		c.tree.Set(e.Item.Key, e.Item)
+		if d := c.drafts[e.Item.Key]; d != nil && bytes.Equal(d.item.Value, e.Item.Value) {
+			delete(c.drafts, e.Item.Key)
+		}
+	}
+	c.ring.append(e)
 }
 
 // reload replaces the whole state. Watchers lose their place: they are told ErrCompacted and start over.
 func (c *Cache) reload(items []*Item, revision int64) {
-	tree := newTree()
+	loaded := &tree{}
 	for _, i := range items {
-		tree.Load(i)
+		loaded.Load(i.Key, i)
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.tree, c.revision, c.ring = tree, revision, ring{floor: revision}
+	c.tree, c.revision, c.ring = loaded, revision, ring{floor: revision}
 	c.epoch++
 	c.pages = nil
+	clear(c.drafts) // the changes they are for may be in the load, and would then never come
 	c.latest.Store(nil)
 	c.wakeLocked()
 }
@@ -253,20 +278,13 @@ func (c *Cache) wakeLocked() {
 	}
 }
 
-// LoadAt reads the objects below prefix as they were at the revision from etcd. It fails with ErrCompacted if etcd has forgotten.
+// LoadAt reads the objects below prefix as they were at the revision, which is above 0, from etcd. It fails with ErrCompacted if
+// etcd has forgotten, and with ErrFuture if it has not got there.
 func (c *Cache) LoadAt(ctx context.Context, prefix string, revision int64) (Snapshot, error) {
-	tree := newTree()
-	for start, more := "", true; more; {
-		var kvs []KV
-		var err error
-		kvs, more, _, err = c.mirror.etcd.Range(ctx, prefix, start, loadPage, revision)
-		if err != nil {
-			return Snapshot{}, err
-		}
-		for _, kv := range kvs {
-			tree.Load(c.Decode(kv))
-			start = kv.Key + "\x00"
-		}
+	loaded := &tree{}
+	_, err := c.mirror.etcd.pages(ctx, prefix, revision, func(kv KV) { loaded.Load(kv.Key, c.Decode(kv)) })
+	if err != nil {
+		return Snapshot{}, err
 	}
-	return Snapshot{Revision: revision, tree: tree}, nil
+	return Snapshot{Revision: revision, tree: loaded}, nil
 }

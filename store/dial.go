@@ -11,6 +11,8 @@ import (
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/backoff"
 )
 
 // DialOptions say how to reach an external etcd.
@@ -19,13 +21,16 @@ type DialOptions struct {
 	Servers []string
 	// CAFile verifies the servers; empty means the system's roots.
 	CAFile string
-	// CertFile and KeyFile are the client's certificate, both or none.
+	// CertFile and KeyFile are the client's certificate, both or none. They are read again for each new connection.
 	CertFile, KeyFile string
 }
 
-// maxMessageBytes bounds one answer of etcd, such as a page of the initial load, and one request. etcd itself refuses requests
-// over 1.5 MiB by default.
-const maxMessageBytes = 256 << 20
+// Bounds of one answer of etcd, such as a page of the initial load, and of one request. etcd itself refuses requests over
+// 1.5 MiB by default.
+const (
+	maxAnswerBytes  = 256 << 20
+	maxRequestBytes = 4 << 20
+)
 
 // Dial returns a client of an external etcd. It does not wait for a connection: operations fail until there is one.
 func Dial(o DialOptions) (*clientv3.Client, error) {
@@ -39,7 +44,12 @@ func Dial(o DialOptions) (*clientv3.Client, error) {
 	return clientv3.New(clientv3.Config{
 		Endpoints: o.Servers, TLS: conf, Logger: zap.NewNop(),
 		DialTimeout: 10 * time.Second, DialKeepAliveTime: 10 * time.Second, DialKeepAliveTimeout: 10 * time.Second,
-		MaxCallRecvMsgSize: maxMessageBytes, MaxCallSendMsgSize: 4 << 20,
+		// gRPC's own pause between attempts grows to two minutes, for which a server would stay out of order after etcd is back.
+		DialOptions: []grpc.DialOption{grpc.WithConnectParams(grpc.ConnectParams{
+			Backoff:           backoff.Config{BaseDelay: 100 * time.Millisecond, Multiplier: 1.6, Jitter: 0.2, MaxDelay: 2 * time.Second},
+			MinConnectTimeout: 10 * time.Second,
+		})},
+		MaxCallRecvMsgSize: maxAnswerBytes, MaxCallSendMsgSize: maxRequestBytes,
 		Context: context.Background(),
 	})
 }
@@ -60,11 +70,21 @@ func (o DialOptions) tls() (*tls.Config, error) {
 		}
 	}
 	if o.CertFile != "" || o.KeyFile != "" {
-		cert, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
-		if err != nil {
-			return nil, fmt.Errorf("etcd client certificate: %w", err)
+		if _, err := o.clientCertificate(nil); err != nil {
+			return nil, err
 		}
-		conf.Certificates = []tls.Certificate{cert}
+		conf.GetClientCertificate = o.clientCertificate
 	}
 	return conf, nil
+}
+
+func (o DialOptions) clientCertificate(*tls.CertificateRequestInfo) (*tls.Certificate, error) {
+	if o.CertFile == "" || o.KeyFile == "" {
+		return nil, errors.New("etcd client certificate: a certificate and a key are needed, and only one is given")
+	}
+	cert, err := tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
+	if err != nil {
+		return nil, fmt.Errorf("etcd client certificate: %w", err)
+	}
+	return &cert, nil
 }

@@ -8,6 +8,10 @@
 // resource, a [Cache] of immutable [Item] values ordered by key. [Mirror.Fresh] makes a read linearizable: one
 // revision check serves every reader that arrived before it was sent.
 //
+// What is lost on the way is said: a watcher whose place is gone gets [ErrCompacted], and the caches are loaded again when etcd has
+// compacted what they missed or was restored from a backup. A [Compactor] makes etcd forget old revisions, in turns with the other API
+// servers that share it.
+//
 // The package knows nothing of Kubernetes kinds; a [Codec] given per cache turns stored bytes into items.
 package store
 

@@ -21,13 +21,15 @@ type KV struct {
 }
 
 // Etcd is the contract with etcd that the rest of the package builds on. It is safe for concurrent
-// use. Every method is bounded by its context and by Timeout.
+// use. Every method is bounded by its context and by DefaultTimeout.
 //
-// Package storetest states what it promises.
+// A write that fails with ErrExists or ErrConflict has changed nothing. After any other error, a timeout above all, the outcome
+// is unknown: the write may have happened and may still happen. Package storetest states the rest of what is promised.
 type Etcd struct {
 	client  *clientv3.Client
 	prefix  string
 	timeout time.Duration
+	leases  *leases
 }
 
 // DefaultTimeout bounds one etcd operation that is not a watch.
@@ -36,7 +38,7 @@ const DefaultTimeout = 10 * time.Second
 // NewEtcd uses the client below prefix, which begins with a slash and does not end with one
 // (the reference's default is /registry). The client stays the caller's to close.
 func NewEtcd(client *clientv3.Client, prefix string) *Etcd {
-	return &Etcd{client: client, prefix: prefix, timeout: DefaultTimeout}
+	return &Etcd{client: client, prefix: prefix, timeout: DefaultTimeout, leases: newLeases(client)}
 }
 
 // Prefix is the first part of every key.
@@ -44,11 +46,9 @@ func (e *Etcd) Prefix() string { return e.prefix }
 
 // Get reads one key linearizably. found is false where there is none; revision is the store's.
 func (e *Etcd) Get(ctx context.Context, key string) (kv KV, found bool, revision int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
-	resp, err := e.client.Get(ctx, key)
+	resp, err := e.read(ctx, "get", key)
 	if err != nil {
-		return KV{}, false, 0, classify("get", err)
+		return KV{}, false, 0, err
 	}
 	if len(resp.Kvs) == 0 {
 		return KV{}, false, resp.Header.Revision, nil
@@ -58,28 +58,37 @@ func (e *Etcd) Get(ctx context.Context, key string) (kv KV, found bool, revision
 
 // Revision returns the store's current revision, linearizably.
 func (e *Etcd) Revision(ctx context.Context) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
-	resp, err := e.client.Get(ctx, e.prefix, clientv3.WithCountOnly())
+	resp, err := e.read(ctx, "revision", e.prefix, clientv3.WithCountOnly())
 	if err != nil {
-		return 0, classify("revision", err)
+		return 0, err
 	}
 	return resp.Header.Revision, nil
+}
+
+func (e *Etcd) read(ctx context.Context, what, key string, opts ...clientv3.OpOption) (*clientv3.GetResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	if err := ctx.Err(); err != nil {
+		return nil, classify(what, err)
+	}
+	resp, err := e.client.Get(ctx, key, opts...)
+	if err != nil {
+		return nil, classify(what, err)
+	}
+	return resp, nil
 }
 
 // Range reads keys from start (inclusive) up to the end of those that begin with prefix, in key order,
 // at most limit of them (0: all), at the given revision (0: the current one). more tells that the limit
 // cut the answer.
 func (e *Etcd) Range(ctx context.Context, prefix, start string, limit, revision int64) (kvs []KV, more bool, at int64, err error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
 	opts := []clientv3.OpOption{clientv3.WithRange(clientv3.GetPrefixRangeEnd(prefix)), clientv3.WithLimit(limit)}
 	if revision > 0 {
 		opts = append(opts, clientv3.WithRev(revision))
 	}
-	resp, err := e.client.Get(ctx, max(prefix, start), opts...)
+	resp, err := e.read(ctx, "range", max(prefix, start), opts...)
 	if err != nil {
-		return nil, false, 0, classify("range", err)
+		return nil, false, 0, err
 	}
 	kvs = make([]KV, len(resp.Kvs))
 	for i, kv := range resp.Kvs {
@@ -92,18 +101,41 @@ func (e *Etcd) Range(ctx context.Context, prefix, start string, limit, revision 
 	return kvs, resp.More, at, nil
 }
 
+// pageKeys is how many keys one request of a long read asks for.
+const pageKeys = 2000
+
+// pages reads everything below prefix at one revision (0: the current one) in pages and returns that revision. Where pageKeys
+// objects are too large for one answer, it asks for fewer.
+func (e *Etcd) pages(ctx context.Context, prefix string, revision int64, visit func(KV)) (int64, error) {
+	limit := int64(pageKeys)
+	for start, more := "", true; more; {
+		kvs, rest, at, err := e.Range(ctx, prefix, start, limit, revision)
+		if errors.Is(err, ErrTooLarge) && limit > 1 {
+			limit /= 2
+			continue
+		}
+		if err != nil {
+			return 0, err
+		}
+		for _, kv := range kvs {
+			visit(kv)
+			start = kv.Key + "\x00"
+		}
+		more, revision = rest, at
+	}
+	return revision, nil
+}
+
 // Create stores the value under a key that must not exist, and returns the revision of the write. A ttl
-// above zero lets etcd delete the key after about that time (rounded up to whole seconds).
+// above zero lets etcd delete the key after about that time: never before it, and at most a second and a twentieth of
+// it, or a minute, later. Keys of one ttl may vanish together, at one revision.
 func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (int64, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
-	put, err := e.put(ctx, key, value, ttl)
+	resp, err := e.leased(ctx, "create", ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
+		return e.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).
+			Then(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).Commit()
+	})
 	if err != nil {
 		return 0, err
-	}
-	resp, err := e.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).Then(put).Commit()
-	if err != nil {
-		return 0, classify("create", err)
 	}
 	if !resp.Succeeded {
 		return 0, fmt.Errorf("create %s: %w", key, ErrExists)
@@ -111,31 +143,34 @@ func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Du
 	return resp.Header.Revision, nil
 }
 
-// Update replaces the value of a key whose last change is at revision expected. On ErrConflict the key's current
-// state is returned; its Revision is 0 if there is none.
+// Update replaces the value of a key whose last change is at revision expected, which is above 0. On ErrConflict the
+// key's current state is returned; its Revision is 0 if there is none. ttl is as in Create; 0 lets the key live on without end.
 func (e *Etcd) Update(ctx context.Context, key string, value []byte, expected int64, ttl time.Duration) (int64, KV, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
-	put, err := e.put(ctx, key, value, ttl)
-	if err != nil {
-		return 0, KV{}, err
-	}
-	return e.guarded(ctx, "update", key, expected, put)
+	resp, err := e.leased(ctx, "update", ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
+		return e.guarded(ctx, key, expected, clientv3.OpPut(key, string(value), clientv3.WithLease(lease)))
+	})
+	return outcome("update", key, resp, err)
 }
 
 // Delete removes a key whose last change is at revision expected; conflicts are as in Update.
 func (e *Etcd) Delete(ctx context.Context, key string, expected int64) (int64, KV, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.timeout)
-	defer cancel()
-	return e.guarded(ctx, "delete", key, expected, clientv3.OpDelete(key))
+	resp, err := e.leased(ctx, "delete", 0, func(ctx context.Context, _ clientv3.LeaseID) (*clientv3.TxnResponse, error) {
+		return e.guarded(ctx, key, expected, clientv3.OpDelete(key))
+	})
+	return outcome("delete", key, resp, err)
 }
 
-func (e *Etcd) guarded(ctx context.Context, what, key string, expected int64, op clientv3.Op) (int64, KV, error) {
-	resp, err := e.client.Txn(ctx).
-		If(clientv3.Compare(clientv3.ModRevision(key), "=", expected)).
+// guarded runs op if the key's last change is at revision expected, and reads the key if not. No key is at a revision
+// below 1: to etcd, 0 means a key that does not exist.
+func (e *Etcd) guarded(ctx context.Context, key string, expected int64, op clientv3.Op) (*clientv3.TxnResponse, error) {
+	return e.client.Txn(ctx).
+		If(clientv3.Compare(clientv3.ModRevision(key), "=", expected), clientv3.Compare(clientv3.ModRevision(key), ">", 0)).
 		Then(op).Else(clientv3.OpGet(key)).Commit()
+}
+
+func outcome(what, key string, resp *clientv3.TxnResponse, err error) (int64, KV, error) {
 	if err != nil {
-		return 0, KV{}, classify(what, err)
+		return 0, KV{}, err
 	}
 	if resp.Succeeded {
 		return resp.Header.Revision, KV{}, nil
@@ -147,23 +182,38 @@ func (e *Etcd) guarded(ctx context.Context, what, key string, expected int64, op
 	return 0, current, fmt.Errorf("%s %s: %w", what, key, ErrConflict)
 }
 
-func (e *Etcd) put(ctx context.Context, key string, value []byte, ttl time.Duration) (clientv3.Op, error) {
-	if ttl <= 0 {
-		return clientv3.OpPut(key, string(value)), nil
+// leased commits a write with a lease for its ttl, in the time that an operation has, and not at all if the context has ended
+// already. A lease that etcd no longer knows, as after its restore from a backup, has changed nothing and is replaced once.
+func (e *Etcd) leased(ctx context.Context, what string, ttl time.Duration, commit func(context.Context, clientv3.LeaseID) (*clientv3.TxnResponse, error)) (*clientv3.TxnResponse, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.timeout)
+	defer cancel()
+	for retried := false; ; retried = true {
+		lease, err := e.leases.take(ctx, ttl)
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, classify(what, err)
+		}
+		resp, err := commit(ctx, lease)
+		if err == nil {
+			return resp, nil
+		}
+		if lease == clientv3.NoLease || retried || !errors.Is(err, rpctypes.ErrLeaseNotFound) {
+			return nil, classify(what, err)
+		}
+		if err := e.leases.forget(ctx, lease); err != nil {
+			return nil, classify(what, err)
+		}
 	}
-	seconds := int64((ttl + time.Second - 1) / time.Second)
-	lease, err := e.client.Grant(ctx, seconds)
-	if err != nil {
-		return clientv3.Op{}, classify("lease", err)
-	}
-	return clientv3.OpPut(key, string(value), clientv3.WithLease(lease.ID)), nil
 }
 
 // watch opens the raw watch that a Mirror follows: every change below the prefix after revision, in order, changes of
-// one revision never split over two responses.
+// one revision never split over two responses. etcd may send a response in fragments, which the client puts together: the changes
+// after a longer absence can be larger than gRPC's bound on one message.
 func (e *Etcd) watch(ctx context.Context, revision int64) clientv3.WatchChan {
 	return e.client.Watch(clientv3.WithRequireLeader(ctx), e.prefix+"/",
-		clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithPrevKV(), clientv3.WithProgressNotify())
+		clientv3.WithPrefix(), clientv3.WithRev(revision+1), clientv3.WithFragment(), clientv3.WithProgressNotify())
 }
 
 // requestProgress asks etcd to tell, on the watch of the same context, which revision it has reached.
@@ -193,7 +243,6 @@ func classify(what string, err error) error {
 	return fmt.Errorf("etcd %s: %w: %w", what, kind, err)
 }
 
-// isMessageTooLarge recognises the client library's own send limit, which is reached before etcd's.
-func isMessageTooLarge(err error) bool {
-	return status.Code(err) == codes.ResourceExhausted && !errors.Is(err, rpctypes.ErrNoSpace)
-}
+// isMessageTooLarge recognises the size limits of gRPC itself, on either side, which are reached before etcd's own. etcd's
+// other errors of this code never get here with it: the client library gives them a type without a gRPC status.
+func isMessageTooLarge(err error) bool { return status.Code(err) == codes.ResourceExhausted }

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"bytes"
 	"strconv"
 	"sync/atomic"
 )
@@ -39,8 +38,8 @@ type Row struct {
 	Times []int64
 }
 
-// Codec turns a stored value into an item. It is called from one goroutine at a time per cache and must not keep
-// references that it later changes. On error the value is kept as a broken item.
+// Codec turns a stored value into an item, which may refer to the value. It is called from several goroutines at once. On
+// error the value is kept as a broken item.
 type Codec func(key string, value []byte, revision int64) (*Item, error)
 
 // Draft is an object encoded before its revision is known. At completes it.
@@ -50,19 +49,13 @@ type Draft struct {
 	metaBehind int // distance from the revision's start to the end of metadata, in tail
 }
 
-// revisionField precedes the resourceVersion in JSON. Metadata opens every object and its fields before
-// resourceVersion are strings in which quotes are escaped, so the first match is the field.
-var revisionField = []byte(`"resourceVersion":"`)
-
-// NewDraft prepares an item whose JSON holds a placeholder of digits for the resourceVersion. metaEnd
-// is as in Item. It reports false if the JSON has no resourceVersion.
+// NewDraft prepares an item whose JSON holds a placeholder for the resourceVersion, a string of any content. It
+// reports false if the metadata has no resourceVersion or is not the first field.
 func NewDraft(item *Item) (*Draft, bool) {
-	i := bytes.Index(item.JSON[:item.MetaEnd], revisionField)
-	if i < 0 {
+	start, end, ok := findRevision(item.JSON)
+	if !ok || end > item.MetaEnd || item.MetaEnd > len(item.JSON) {
 		return nil, false
 	}
-	start := i + len(revisionField)
-	end := start + bytes.IndexByte(item.JSON[start:], '"')
 	d := &Draft{tail: item.JSON[end:], metaBehind: item.MetaEnd - end}
 	d.item.Key, d.item.Namespace, d.item.Name = item.Key, item.Namespace, item.Name
 	d.item.Value, d.item.Labels, d.item.Fields = item.Value, item.Labels, item.Fields
@@ -105,8 +98,11 @@ func (i *Item) AtRevision(revision int64) *Item {
 		return &Item{Key: i.Key, Namespace: i.Namespace, Name: i.Name, Value: i.Value, Revision: revision, Broken: i.Broken}
 	}
 	d, ok := NewDraft(i)
-	if !ok {
-		return i
+	if !ok { // never so for an item of a codec that keeps its promise
+		return &Item{
+			Key: i.Key, Namespace: i.Namespace, Name: i.Name, Revision: revision, Value: i.Value,
+			JSON: i.JSON, MetaEnd: i.MetaEnd, Labels: i.Labels, Fields: i.Fields,
+		}
 	}
 	return d.At(revision)
 }

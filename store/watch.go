@@ -33,27 +33,36 @@ type ring struct {
 	floor  int64  // revision of the newest change that is not kept, or of the load
 }
 
-// append adds an event. A full ring grows while its oldest event is young and its bound allows, and
-// forgets its oldest otherwise.
+// append adds an event. Events older than eventAge are forgotten down to minEvents, and a full ring grows while its
+// bound allows and forgets its oldest otherwise.
 func (r *ring) append(e *Event) {
+	for r.next-r.first > minEvents && e.at.Sub(r.events[r.first%uint64(len(r.events))].at) >= eventAge {
+		r.drop()
+	}
 	if n := r.next - r.first; n == uint64(len(r.events)) {
-		young := n > 0 && e.at.Sub(r.events[r.first%n].at) < eventAge
 		switch {
 		case n == 0:
 			r.events = make([]*Event, minEvents)
-		case young && n < maxEvents:
+		case n == maxEvents || e.at.Sub(r.events[r.first%n].at) >= eventAge:
+			r.drop()
+		default:
 			grown := make([]*Event, 2*n)
 			for i := r.first; i < r.next; i++ {
 				grown[i%(2*n)] = r.events[i%n]
 			}
 			r.events = grown
-		default:
-			r.floor = r.events[r.first%n].Item.Revision
-			r.first++
 		}
 	}
 	r.events[r.next%uint64(len(r.events))] = e
 	r.next++
+}
+
+// drop forgets the oldest event.
+func (r *ring) drop() {
+	i := r.first % uint64(len(r.events))
+	r.floor = r.events[i].Item.Revision
+	r.events[i] = nil
+	r.first++
 }
 
 // after returns the number of the first event past the revision, and false if events past it have been forgotten.
@@ -80,9 +89,11 @@ type Watcher struct {
 	cache *Cache
 	epoch int
 	next  uint64
+	after int64 // events up to this revision are passed over
 }
 
-// Watch starts after the revision. It fails with ErrCompacted if the history no longer reaches back to it.
+// Watch starts after the revision, which may be one that the cache has not reached. It fails with ErrCompacted if the
+// history no longer reaches back to it.
 func (c *Cache) Watch(revision int64) (*Watcher, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -90,7 +101,7 @@ func (c *Cache) Watch(revision int64) (*Watcher, error) {
 	if !ok {
 		return nil, fmt.Errorf("watch from %d: %w", revision, ErrCompacted)
 	}
-	return &Watcher{cache: c, epoch: c.epoch, next: next}, nil
+	return &Watcher{cache: c, epoch: c.epoch, next: next, after: revision}, nil
 }
 
 // WatchFromNow returns the current state together with a watcher of everything after it.
@@ -109,17 +120,14 @@ func (w *Watcher) Drained() (int64, bool) {
 	if w.epoch != w.cache.epoch || w.next != w.cache.ring.next {
 		return 0, false
 	}
-	return max(observed, w.cache.revision), true
+	return max(observed, w.cache.revision, w.after), true
 }
 
-// Poll returns, without waiting, the events that are there, at most cap(buf) of them in buf[:0]. Where there are none, the channel
-// is closed when that changes. It fails with ErrCompacted when the watcher has fallen behind the history or the
+// Poll returns, without waiting, the events that are there, at most cap(buf) of them (which is above 0) in buf[:0]. Where there
+// are none, the channel is closed when that changes; where there are some, it means nothing. It fails with ErrCompacted when the watcher has fallen behind the history or the
 // cache was reloaded.
 func (w *Watcher) Poll(buf []*Event) ([]*Event, <-chan struct{}, error) {
-	return w.poll(buf[:0])
-}
-
-func (w *Watcher) poll(buf []*Event) ([]*Event, <-chan struct{}, error) {
+	buf = buf[:0]
 	c := w.cache
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -128,7 +136,9 @@ func (w *Watcher) poll(buf []*Event) ([]*Event, <-chan struct{}, error) {
 	}
 	n := uint64(len(c.ring.events))
 	for w.next < c.ring.next && len(buf) < cap(buf) {
-		buf = append(buf, c.ring.events[w.next%n])
+		if e := c.ring.events[w.next%n]; e.Item.Revision > w.after {
+			buf = append(buf, e)
+		}
 		w.next++
 	}
 	if len(buf) == 0 {
