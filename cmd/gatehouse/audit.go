@@ -143,7 +143,8 @@ func filterUsages() map[string]string {
 		"since":     "earliest time: RFC 3339, or a duration before now such as 90m or 7d",
 		"until":     "time before which requests were received, likewise",
 		"stage":     "stage of the event, or all (default the stages that end a request)",
-		"limit":     "end after so many events",
+		"limit":     "end after so many events, the first of the log",
+		"tail":      "only the last so many events",
 	}
 }
 
@@ -156,6 +157,7 @@ func newAuditQuery() *cobra.Command {
 		Long: `Search the audit log. A filter can be given as flags or as arguments KEY=VALUE with the same names;
 all must hold. The log is not verified: use gatehouse audit verify for that.`,
 		Example: `  gatehouse audit query --decision=deny --since=24h
+  gatehouse audit query --tail=20
   gatehouse audit query user=admin verb=delete --output=json`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			filter, err := review.ParseFilter(append(terms(cmd.Flags()), args...), time.Now())

@@ -250,6 +250,9 @@ func (p *parts) audited(ctx context.Context, why string, info api.RequestInfo, d
 	if err != nil {
 		return err
 	}
+	if err := record.Received(ctx); err != nil {
+		return err
+	}
 	record.Annotate(audit.AnnotationDecision, "allow")
 	record.Annotate(audit.AnnotationReason, why)
 	w.Annotate = record.Annotate

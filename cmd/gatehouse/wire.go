@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -147,7 +148,11 @@ func (p *parts) etcdClient(ctx context.Context) (*clientv3.Client, error) {
 		}
 		return client, err
 	}
-	etcd, err := embedded.Start(ctx, embedded.Options{Dir: p.dir.Path("etcd")})
+	etcd, err := embedded.Start(ctx, embedded.Options{Dir: p.dir.Path("etcd"), Fatal: func(message string) {
+		// Nothing that was acknowledged is lost: etcd has synced it. Deferred calls could block on what just failed.
+		fmt.Fprintf(os.Stderr, "gatehouse: the embedded etcd in %s cannot go on: %s: make room or repair the disk, and start again\n", p.dir.Path("etcd"), message)
+		os.Exit(1)
+	}})
 	if err != nil {
 		return nil, err
 	}

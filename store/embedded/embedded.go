@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/etcdserverpb"
@@ -32,6 +33,9 @@ type Options struct {
 	StartTimeout time.Duration
 	// UnsafeNoFsync skips syncing to disk. For tests only: an acknowledged write can be lost.
 	UnsafeNoFsync bool
+	// Fatal is called when etcd cannot go on after it has started, as on a full disk, with what it says. It must end the
+	// process: etcd's goroutines are in an undefined state. Nil means a panic.
+	Fatal func(message string)
 }
 
 const (
@@ -53,6 +57,7 @@ type Server struct {
 	sockets string
 	remove  bool // sockets is temporary
 	close   sync.Once
+	started atomic.Bool
 }
 
 // Start runs a single-member etcd on the directory and returns when it serves. It refuses a directory that is in use, holds
@@ -85,6 +90,7 @@ func Start(ctx context.Context, o Options) (_ *Server, err error) {
 		return nil, err
 	}
 	s.client = v3client.New(s.etcd.Server)
+	s.started.Store(true)
 	return s, s.clearNoSpace(ctx)
 }
 
@@ -96,7 +102,7 @@ func (s *Server) config(o Options) *embed.Config {
 	conf.ListenPeerUrls, conf.AdvertisePeerUrls = []url.URL{peer}, []url.URL{peer}
 	conf.ListenClientUrls, conf.AdvertiseClientUrls = []url.URL{client}, []url.URL{client}
 	conf.InitialCluster = conf.InitialClusterFromName(conf.Name)
-	conf.ZapLoggerBuilder = embed.NewZapLoggerBuilder(failureLogger())
+	conf.ZapLoggerBuilder = embed.NewZapLoggerBuilder(failureHook{started: &s.started, fatal: o.Fatal}.logger())
 	conf.QuotaBackendBytes = o.QuotaBytes
 	if conf.QuotaBackendBytes == 0 {
 		conf.QuotaBackendBytes = defaultQuotaBytes

@@ -2,6 +2,7 @@ package embedded
 
 import (
 	"strings"
+	"sync/atomic"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -13,17 +14,26 @@ type failure struct{ message string }
 // Error implements error.
 func (f failure) Error() string { return f.message }
 
-// failureLogger drops everything but what etcd cannot go on after, which becomes a panic. etcd would log it and
-// exit or panic without a word to the rest of the process.
-func failureLogger() *zap.Logger {
-	return zap.New(zapcore.NewNopCore(), zap.WithFatalHook(failureHook{}), zap.WithPanicHook(failureHook{}))
+// failureHook gets what etcd cannot go on after. etcd itself would end the process without a word to the rest of it.
+type failureHook struct {
+	// started is set once the server runs. Before, a failure becomes a panic that Start recovers; after, it is raised
+	// on one of etcd's own goroutines, where nobody could.
+	started *atomic.Bool
+	fatal   func(message string)
 }
 
-type failureHook struct{}
+// logger drops everything but failures.
+func (h failureHook) logger() *zap.Logger {
+	return zap.New(zapcore.NewNopCore(), zap.WithFatalHook(h), zap.WithPanicHook(h))
+}
 
 // OnWrite implements zapcore.CheckWriteHook.
-func (failureHook) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
-	panic(failure{describe(entry.Message, fields)})
+func (h failureHook) OnWrite(entry *zapcore.CheckedEntry, fields []zapcore.Field) {
+	message := describe(entry.Message, fields)
+	if h.started.Load() && h.fatal != nil {
+		h.fatal(message)
+	}
+	panic(failure{message})
 }
 
 // describe puts a message and the errors among its fields on one line.
