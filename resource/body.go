@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
+	goyaml "sigs.k8s.io/yaml/goyaml.v2"
 
 	"github.com/gatehouse/gatehouse/api"
 )
@@ -25,6 +26,9 @@ const (
 	MaxBodyBytes = 3 << 20
 	// MaxDepth bounds the nesting of JSON and YAML.
 	MaxDepth = 1000
+	// MaxElements bounds the list elements and objects in a body of JSON or YAML together. A few bytes of each become a
+	// Go struct of up to a kilobyte.
+	MaxElements = 100_000
 )
 
 // Media types of bodies.
@@ -52,14 +56,14 @@ const (
 )
 
 // decodeInto reads a body of the expected kind into the object. Unknown and duplicate fields are treated as v says. A body
-// without kind and apiVersion is taken to be of the expected kind.
-func decodeInto(o runtime.Object, want schema.GroupVersionKind, body Body, v Validation, w *api.Warnings) error {
+// without kind and apiVersion is taken to be of the expected kind. shape is that of the object's type, or nil to find it out.
+func decodeInto(o runtime.Object, want schema.GroupVersionKind, shape *shape, body Body, v Validation, w *api.Warnings) error {
 	media, err := mediaType(body.ContentType, mediaJSON, mediaYAML, mediaProtobuf)
 	if err != nil {
 		return err
 	}
 	if media == mediaProtobuf {
-		return decodeProtobuf(o, want, body.Data)
+		return decodeProtobuf(o, want, shape, body.Data)
 	}
 	data, strict, err := toJSON(media, body.Data, want.Kind)
 	if err != nil {
@@ -83,23 +87,16 @@ func toJSON(media string, data []byte, kind string) ([]byte, []error, error) {
 	}
 	var strict []error
 	if media == mediaYAML {
-		if err := yamlDepth(data); err != nil {
-			return nil, nil, unrecognized(err)
+		var err error
+		if data, strict, err = fromYAML(data); err != nil {
+			return nil, nil, api.BadRequest("the object provided is unrecognized (must be of type %s): %v", kind, err)
 		}
-		converted, err := yaml.YAMLToJSON(data)
-		if err != nil {
-			return nil, nil, unrecognized(err)
-		}
-		if _, err := yaml.YAMLToJSONStrict(data); err != nil {
-			strict = append(strict, err)
-		}
-		data = converted
 	}
 	if !utf8.Valid(data) {
 		return nil, nil, unrecognized(errors.New("the body is not valid UTF-8"))
 	}
-	if depth := jsonDepth(data); depth > MaxDepth {
-		return nil, nil, unrecognized(fmt.Errorf("exceeded max depth of %d", MaxDepth))
+	if err := measure(data).check(); err != nil {
+		return nil, nil, unrecognized(err)
 	}
 	return data, strict, nil
 }
@@ -137,31 +134,6 @@ func strictness(errs []error, want schema.GroupVersionKind, v Validation, w *api
 	return nil
 }
 
-func decodeProtobuf(o runtime.Object, want schema.GroupVersionKind, data []byte) error {
-	bad := func(err error) error {
-		return api.BadRequest("%s in version %q cannot be handled as a %s: %v", want.Kind, want.Version, want.Kind, err)
-	}
-	m, ok := o.(interface{ Unmarshal([]byte) error })
-	if !ok {
-		return api.UnsupportedMediaType("%s has no protobuf form", want.Kind)
-	}
-	if !bytes.HasPrefix(data, protobufMagic) {
-		return bad(errors.New("the body does not begin with the protobuf storage prefix"))
-	}
-	var envelope runtime.Unknown
-	if err := envelope.Unmarshal(data[len(protobufMagic):]); err != nil {
-		return bad(err)
-	}
-	if (envelope.Kind != "" && envelope.Kind != want.Kind) || (envelope.APIVersion != "" && envelope.APIVersion != want.GroupVersion().String()) {
-		return bad(fmt.Errorf("the body is %s %s", envelope.APIVersion, envelope.Kind))
-	}
-	if err := m.Unmarshal(envelope.Raw); err != nil {
-		return bad(err)
-	}
-	o.GetObjectKind().SetGroupVersionKind(want)
-	return nil
-}
-
 // mediaType reads a Content-Type header and checks that it is one of those accepted; the first is the default.
 func mediaType(header string, accepted ...string) (string, error) {
 	if header == "" {
@@ -174,9 +146,15 @@ func mediaType(header string, accepted ...string) (string, error) {
 	return "", api.UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: %s", strings.Join(accepted, ", "))
 }
 
-// jsonDepth is the deepest nesting of braces and brackets outside strings. It does not check the syntax.
-func jsonDepth(data []byte) int {
-	depth, deepest, inString := 0, 0, false
+// size is what a JSON document amounts to.
+type size struct{ depth, elements int }
+
+// measure finds the deepest nesting of a document and counts its objects and list elements, with a few counted twice. It does not check
+// the syntax; below a depth of MaxDepth it stops.
+func measure(data []byte) size {
+	var s size
+	var lists [MaxDepth + 1]bool // whether the open bracket at a depth is one of a list
+	depth, inString := 0, false
 	for i := 0; i < len(data); i++ {
 		switch c := data[i]; {
 		case inString && c == '\\':
@@ -185,31 +163,73 @@ func jsonDepth(data []byte) int {
 			inString = !inString
 		case inString:
 		case c == '{' || c == '[':
-			depth++
-			deepest = max(deepest, depth)
+			if depth++; depth > MaxDepth {
+				return size{depth, s.elements}
+			}
+			lists[depth] = c == '['
+			s.elements++
+			s.depth = max(s.depth, depth)
 		case c == '}' || c == ']':
-			depth--
+			depth = max(depth-1, 0)
+		case c == ',' && lists[depth]:
+			s.elements++
 		}
 	}
-	return deepest
+	return s
 }
 
-// yamlDepth refuses YAML that nests too deeply before it is parsed: flow collections by their brackets (those inside
-// scalars count too, which only matters beyond the bound), block collections by indentation, of which a level needs at
-// least one column.
-func yamlDepth(data []byte) error {
-	if bytes.Count(data, []byte("[")) > MaxDepth || bytes.Count(data, []byte("{")) > MaxDepth {
-		if d := jsonDepth(data); d > MaxDepth {
-			return fmt.Errorf("exceeded max depth of %d", MaxDepth)
-		}
-	}
-	for line := range bytes.Lines(data) {
-		indent := len(line) - len(bytes.TrimLeft(line, " -?:"))
-		if indent > 2*MaxDepth {
-			return fmt.Errorf("exceeded max depth of %d", MaxDepth)
-		}
+func (s size) check() error {
+	switch {
+	case s.depth > MaxDepth:
+		return fmt.Errorf("exceeded max depth of %d", MaxDepth)
+	case s.elements > MaxElements:
+		return fmt.Errorf("has more than %d objects and list elements", MaxElements)
 	}
 	return nil
+}
+
+// fromYAML converts a document to JSON. The decoder bounds nesting and what aliases of collections expand to; what aliases of long
+// strings do is bounded here. The first of the returned errors are of the strict kind.
+func fromYAML(data []byte) ([]byte, []error, error) {
+	if bytes.IndexByte(data, '*') >= 0 && bytes.IndexByte(data, '&') >= 0 {
+		var v any
+		if err := goyaml.Unmarshal(data, &v); err != nil {
+			return nil, nil, err
+		}
+		if left := spend(v, MaxBodyBytes); left < 0 {
+			return nil, nil, fmt.Errorf("its aliases expand to more than %d bytes", MaxBodyBytes)
+		}
+	}
+	converted, err := yaml.YAMLToJSON(data)
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := yaml.YAMLToJSONStrict(data); err != nil {
+		return converted, []error{err}, nil
+	}
+	return converted, nil, nil
+}
+
+// spend takes the length of everything in v off a budget and stops when it is used up.
+func spend(v any, left int) int {
+	left--
+	switch v := v.(type) {
+	case string:
+		left -= len(v)
+	case []any:
+		for _, x := range v {
+			if left = spend(x, left); left < 0 {
+				return left
+			}
+		}
+	case map[any]any:
+		for key, x := range v {
+			if left = spend(x, spend(key, left)); left < 0 {
+				return left
+			}
+		}
+	}
+	return left
 }
 
 // decodeDeleteOptions reads the body of a DELETE, which may be empty.
@@ -223,7 +243,7 @@ func decodeDeleteOptions(body Body, into *metav1.DeleteOptions) error {
 	}
 	want := schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
 	if media == mediaProtobuf {
-		return decodeProtobuf(into, want, body.Data)
+		return decodeProtobuf(into, want, nil, body.Data)
 	}
 	data, _, err := toJSON(media, body.Data, want.Kind)
 	if err != nil {

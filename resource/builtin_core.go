@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Endpoints are deprecated for clients; a server has to serve them.
+
 package resource
 
 import (
@@ -22,7 +24,7 @@ func coreSub(name, kind string, verbs []string) Subresource {
 
 func coreTypes() []*Type {
 	return inGroup("", "v1",
-
+		kind[corev1.Binding](Type{Resource: "bindings", Namespaced: true, Verbs: createOnly}),
 		kind[corev1.ConfigMap](Type{
 			Resource: "configmaps", Prefix: "configmaps", Namespaced: true, ShortNames: []string{"cm"}, check: checkConfigMap,
 		}),
@@ -52,7 +54,7 @@ func coreTypes() []*Type {
 			}),
 		}),
 		kind[corev1.Node](Type{
-			Resource: "nodes", Prefix: "minions", ShortNames: []string{"no"},
+			Resource: "nodes", Prefix: "minions", ShortNames: []string{"no"}, CreatesStatus: true, // a kubelet registers with it
 			Subresources: []Subresource{status},
 			FieldNames:   []string{"spec.unschedulable"},
 			Fields: selectable(func(n *corev1.Node) map[string]string {
@@ -72,7 +74,7 @@ func coreTypes() []*Type {
 		podType(),
 		kind[corev1.PodTemplate](Type{Resource: "podtemplates", ReturnsDeleted: true, Prefix: "podtemplates", Namespaced: true, HasGeneration: true}),
 		kind[corev1.ReplicationController](Type{
-			Resource: "replicationcontrollers", Prefix: "controllers", Namespaced: true, ShortNames: []string{"rc"}, Categories: inAll,
+			Resource: "replicationcontrollers", OrphansByDefault: true, Prefix: "controllers", Namespaced: true, ShortNames: []string{"rc"}, Categories: inAll,
 			Subresources: []Subresource{scale, status}, HasGeneration: true, FieldNames: []string{"status.replicas"},
 			Fields: selectable(func(rc *corev1.ReplicationController) map[string]string {
 				return map[string]string{"status.replicas": strconv.Itoa(int(rc.Status.Replicas))}
@@ -84,7 +86,8 @@ func coreTypes() []*Type {
 		}),
 		kind[corev1.Secret](Type{
 			Resource: "secrets", Prefix: "secrets", Namespaced: true, FieldNames: []string{"type"}, onCreate: createSecret, check: checkSecret,
-			Fields: selectable(func(s *corev1.Secret) map[string]string { return map[string]string{"type": string(s.Type)} }),
+			onUpdate: func(o, _ Object, _ part) { createSecret(o, api.User{}) },
+			Fields:   selectable(func(s *corev1.Secret) map[string]string { return map[string]string{"type": string(s.Type)} }),
 		}),
 		kind[corev1.ServiceAccount](Type{
 			Resource: "serviceaccounts", ReturnsDeleted: true, Prefix: "serviceaccounts", Namespaced: true, ShortNames: []string{"sa"},
@@ -111,7 +114,7 @@ func podType() *Type {
 			coreSub("binding", "Binding", createOnly),
 			status,
 		},
-		onCreate: createPod,
+		onCreate: createPod, onUpdate: updatePod, check: checkPod,
 		FieldNames: []string{
 			"spec.nodeName", "spec.host", "spec.restartPolicy", "spec.schedulerName", "spec.serviceAccountName", "spec.hostNetwork",
 			"status.phase", "status.podIP", "status.podIPs", "status.nominatedNodeName",

@@ -112,7 +112,7 @@ func batchTypes() []*Type {
 			Subresources: withStatus, HasGeneration: true,
 		}),
 		kind[batchv1.Job](Type{
-			Resource: "jobs", Prefix: "jobs", Namespaced: true, Categories: inAll, Subresources: withStatus, HasGeneration: true,
+			Resource: "jobs", Prefix: "jobs", Namespaced: true, OrphansByDefault: true, Categories: inAll, Subresources: withStatus, HasGeneration: true,
 			FieldNames: []string{"status.successful"},
 			Fields: selectable(func(j *batchv1.Job) map[string]string {
 				return map[string]string{"status.successful": strconv.Itoa(int(j.Status.Succeeded))}

@@ -43,47 +43,47 @@ func (t *Type) encodeValue(o Object) ([]byte, error) {
 	return value, nil
 }
 
-// rawProtobuf returns the object's message inside a stored value, without copying it, and the kind in the envelope.
-func rawProtobuf(value []byte) (raw []byte, kind string, err error) {
+// rawProtobuf returns the object's message inside a stored value and the type in its envelope, both encoded, without copying them.
+func rawProtobuf(value []byte) (raw, typeMeta []byte, err error) {
 	if !bytes.HasPrefix(value, protobufMagic) {
-		return nil, "", errors.New("the stored value is not in the protobuf storage format")
+		return nil, nil, errors.New("the stored value is not in the protobuf storage format")
 	}
 	for b := value[len(protobufMagic):]; len(b) > 0; {
 		num, typ, n := protowire.ConsumeTag(b)
 		if n < 0 {
-			return nil, "", fmt.Errorf("storage envelope: %w", protowire.ParseError(n))
+			return nil, nil, fmt.Errorf("storage envelope: %w", protowire.ParseError(n))
 		}
 		b = b[n:]
 		if typ != protowire.BytesType {
-			return nil, "", fmt.Errorf("storage envelope: field %d is not bytes", num)
+			return nil, nil, fmt.Errorf("storage envelope: field %d is not bytes", num)
 		}
 		v, n := protowire.ConsumeBytes(b)
 		if n < 0 {
-			return nil, "", fmt.Errorf("storage envelope: %w", protowire.ParseError(n))
+			return nil, nil, fmt.Errorf("storage envelope: %w", protowire.ParseError(n))
 		}
 		b = b[n:]
 		switch num {
 		case 1:
-			var meta runtime.TypeMeta
-			if err := meta.Unmarshal(v); err != nil {
-				return nil, "", fmt.Errorf("storage envelope: %w", err)
-			}
-			kind = meta.Kind
+			typeMeta = v
 		case 2:
 			raw = v
 		}
 	}
-	return raw, kind, nil
+	return raw, typeMeta, nil
 }
 
 // decodeValue reads a stored value.
 func (t *Type) decodeValue(value []byte, revision int64) (Object, error) {
-	raw, kind, err := rawProtobuf(value)
+	raw, typeMeta, err := rawProtobuf(value)
 	if err != nil {
 		return nil, err
 	}
-	if kind != t.Kind {
-		return nil, fmt.Errorf("the stored value is a %s, not a %s", kind, t.Kind)
+	var meta runtime.TypeMeta
+	if err := meta.Unmarshal(typeMeta); err != nil {
+		return nil, fmt.Errorf("storage envelope: %w", err)
+	}
+	if meta.Kind != t.Kind {
+		return nil, fmt.Errorf("the stored value is a %s, not a %s", meta.Kind, t.Kind)
 	}
 	o := t.New()
 	if err := o.Unmarshal(raw); err != nil {

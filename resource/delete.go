@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 OrphanDependents is deprecated for clients; a server has to read it.
+
 package resource
 
 import (
@@ -8,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/api"
@@ -18,62 +21,55 @@ import (
 // defaultGrace is how long a pod that does not say may take to stop, in seconds.
 const defaultGrace = 30
 
-// Delete removes an object, or marks it for removal where finalizers or a grace period stand before that.
+// Delete removes an object, or marks it for removal where finalizers or a grace period stand before that. An object that cannot
+// be decoded is not deleted, since neither its finalizers nor what admission says of it are known: that is a 500 which
+// names it, and such an object has to be repaired or removed in etcd.
 func (s *Service) Delete(ctx context.Context, p authz.Permit, o metav1.DeleteOptions, w Write) (Result, error) {
 	t, err := s.target(p, "delete")
 	if err != nil {
 		return Result{}, err
 	}
 	w.Options.DryRun = len(o.DryRun) > 0
-	return s.delete(ctx, p, t, p.Info().Namespace, p.Info().Name, o, w)
+	if t.Group == "batch" && t.Resource == "jobs" && o.PropagationPolicy == nil && o.OrphanDependents == nil {
+		w.Warnings.Add("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them " +
+			"or set propagationPolicy=Orphan to suppress this warning")
+	}
+	return s.optimistic(ctx, t, p.Info().Namespace, p.Info().Name, w.Options.DryRun, func(now state) (*store.Item, Result, error) {
+		return s.tryDelete(ctx, p, t, now, o, w)
+	})
 }
 
-func (s *Service) delete(ctx context.Context, p authz.Permit, t *Type, namespace, name string, o metav1.DeleteOptions, w Write) (Result, error) {
-	key := s.key(t, namespace, name)
-	item, err := s.current(ctx, t, key, name, false)
-	if err != nil {
-		return Result{}, err
-	}
-	for live := false; ; live = true {
-		next, result, err := s.tryDelete(ctx, p, t, item, o, w)
-		switch {
-		case err != nil && !live && mayBeStale(err):
-			if next, err = s.current(ctx, t, key, name, true); err != nil {
-				return Result{}, err
-			}
-		case err != nil || next == nil:
-			return result, err
-		}
-		if item = next; ctx.Err() != nil {
-			return Result{}, api.ToError(ctx.Err())
-		}
-	}
-}
-
-// tryDelete attempts one round, like tryUpdate.
-func (s *Service) tryDelete(ctx context.Context, p authz.Permit, t *Type, item *store.Item, o metav1.DeleteOptions, w Write) (*store.Item, Result, error) {
-	old, err := s.object(t, item)
+// tryDelete attempts one deletion.
+func (s *Service) tryDelete(ctx context.Context, p authz.Permit, t *Type, now state, o metav1.DeleteOptions, w Write) (*store.Item, Result, error) {
+	old, err := s.object(t, now.Item)
 	if err != nil {
 		return nil, Result{}, err
 	}
 	uid, revision := preconditions(o.Preconditions)
-	if err := checkExpected(t, old, uid, revision); err != nil {
+	if err := checkExpected(schema.GroupResource{Group: t.Group, Resource: t.Kind}, old, uid, revision); err != nil {
 		return nil, Result{}, err
 	}
 	a := s.attributes(p, t, admission.Delete, nil, old, w)
-	a.Name = old.GetName()
+	a.Name, a.Namespace = old.GetName(), old.GetNamespace()
+	if t.Resource == "namespaces" {
+		a.Namespace = a.Name
+	}
 	if err := s.Admission.Validate(ctx, a); err != nil {
 		return nil, Result{}, err
 	}
 	marked := old.DeepCopyObject().(Object)
-	if !s.mark(t, marked, o) {
-		served, err := s.served(t, item)
-		return nil, Result{Type: t, Item: served, Code: http.StatusOK}, err
+	changed := s.mark(t, marked, o)
+	if changed && finished(marked) {
+		if _, graceful := old.(*corev1.Pod); !graceful {
+			marked = old // Only what could have lingered is shown as deleted.
+		}
+		return s.tryRemove(ctx, t, marked, now, w.Options.DryRun)
 	}
-	if finished(marked) {
-		return s.tryRemove(ctx, t, marked, item, w.Options.DryRun)
+	next, r, err := s.commitUpdate(ctx, t, marked, now, w.Options.DryRun)
+	if o.OrphanDependents != nil && !*o.OrphanDependents {
+		r.Code = http.StatusAccepted // The dependents are yet to be deleted, and the object after them.
 	}
-	return s.commitUpdate(ctx, t, marked, item, w.Options.DryRun)
+	return next, r, err
 }
 
 // mark sets what a deletion request leaves on the object: the time, the grace period and the finalizers of its propagation policy.
@@ -101,21 +97,26 @@ func (s *Service) mark(t *Type, o Object, opts metav1.DeleteOptions) bool {
 	if t.HasGeneration && o.GetGeneration() > 0 {
 		o.SetGeneration(o.GetGeneration() + 1)
 	}
-	setPropagation(o, opts)
+	setPropagation(t, o, opts)
 	return true
 }
 
 // setPropagation keeps at most one of the two finalizers by which the garbage collector is told what to do with dependents.
-func setPropagation(o Object, opts metav1.DeleteOptions) {
+func setPropagation(t *Type, o Object, opts metav1.DeleteOptions) {
 	policy := metav1.DeletePropagationBackground
+	if t.OrphansByDefault {
+		policy = metav1.DeletePropagationOrphan
+	}
 	switch {
 	case opts.PropagationPolicy != nil:
 		policy = *opts.PropagationPolicy
 	case opts.OrphanDependents != nil && *opts.OrphanDependents:
 		policy = metav1.DeletePropagationOrphan
-	case opts.OrphanDependents == nil && slices.Contains(o.GetFinalizers(), metav1.FinalizerOrphanDependents):
+	case opts.OrphanDependents != nil:
+		policy = metav1.DeletePropagationBackground
+	case slices.Contains(o.GetFinalizers(), metav1.FinalizerOrphanDependents):
 		policy = metav1.DeletePropagationOrphan
-	case opts.OrphanDependents == nil && slices.Contains(o.GetFinalizers(), metav1.FinalizerDeleteDependents):
+	case slices.Contains(o.GetFinalizers(), metav1.FinalizerDeleteDependents):
 		policy = metav1.DeletePropagationForeground
 	}
 	finalizers := without(without(o.GetFinalizers(), metav1.FinalizerOrphanDependents), metav1.FinalizerDeleteDependents)
@@ -159,16 +160,12 @@ func finished(o Object) bool {
 	return grace != nil && *grace == 0
 }
 
-// tryRemove deletes the key. The answer is the object in its last state for the kinds of which the reference returns
-// it, and a Status for the others.
-func (s *Service) tryRemove(ctx context.Context, t *Type, o Object, item *store.Item, dryRun bool) (*store.Item, Result, error) {
-	revision := item.Revision
-	if !dryRun {
-		var now store.KV
-		var err error
-		if revision, now, err = s.Mirror.Etcd().Delete(ctx, item.Key, item.Revision); err != nil {
-			return s.lost(t, item, now, err)
-		}
+// tryRemove deletes an object that nothing holds. The answer is the object in its last state for the kinds of which the
+// reference returns it, and a Status for the others.
+func (s *Service) tryRemove(ctx context.Context, t *Type, o Object, now state, dryRun bool) (*store.Item, Result, error) {
+	next, revision, err := s.remove(ctx, t, now, dryRun)
+	if next != nil || err != nil {
+		return next, Result{}, err
 	}
 	if !t.ReturnsDeleted {
 		return nil, deleted(t, o), nil
@@ -181,8 +178,20 @@ func (s *Service) tryRemove(ctx context.Context, t *Type, o Object, item *store.
 	return nil, Result{Type: t, Item: served, Code: http.StatusOK}, err
 }
 
+// remove deletes the key, or with dryRun finds out whether it could. It returns the revision of the deletion.
+func (s *Service) remove(ctx context.Context, t *Type, now state, dryRun bool) (next *store.Item, revision int64, err error) {
+	if dryRun {
+		return nil, now.Revision, nil
+	}
+	revision, winner, err := s.Mirror.Etcd().Delete(ctx, now.Key, now.Revision)
+	if err != nil {
+		next, err = s.lost(t, now.Item, winner, err)
+	}
+	return next, revision, err
+}
+
 // DeleteCollection deletes what a list with the same selectors shows, each object on its own, and returns that list. It stops at
-// the first failure; objects that vanish meanwhile are passed over.
+// the first failure; objects that vanish or cease to match meanwhile are passed over.
 func (s *Service) DeleteCollection(ctx context.Context, p authz.Permit, list ListOptions, o metav1.DeleteOptions, w Write) (*List, error) {
 	t, err := s.target(p, "deletecollection")
 	if err != nil {
@@ -193,8 +202,19 @@ func (s *Service) DeleteCollection(ctx context.Context, p authz.Permit, list Lis
 	if err != nil {
 		return nil, err
 	}
+	match, err := s.matcher(t, p.Info(), list)
+	if err != nil {
+		return nil, err
+	}
+	try := func(now state) (*store.Item, Result, error) {
+		item, err := s.served(t, now.Item)
+		if err != nil || !match.matches(item.Labels, item.Fields, item) {
+			return nil, Result{}, err
+		}
+		return s.tryDelete(ctx, p, t, now, o, w)
+	}
 	for _, item := range l.Items {
-		_, err := s.delete(ctx, p, t, item.Namespace, item.Name, o, w)
+		_, err := s.optimistic(ctx, t, item.Namespace, item.Name, w.Options.DryRun, try)
 		if err != nil && !api.IsReason(err, metav1.StatusReasonNotFound) {
 			return nil, err
 		}

@@ -58,6 +58,69 @@ func createPod(o Object, _ api.User) {
 	pod.Status = corev1.PodStatus{Phase: corev1.PodPending, QOSClass: qosClass(pod)}
 }
 
+// updatePod keeps the class that follows from the spec, which a status without one does not mean to clear.
+func updatePod(o, old Object, _ part) {
+	pod, was := o.(*corev1.Pod), old.(*corev1.Pod)
+	if pod.Status.QOSClass == "" {
+		pod.Status.QOSClass = was.Status.QOSClass
+	}
+}
+
+// checkPod keeps a pod that was admitted from becoming another one: what runs in it, as whom and where stays. Its images,
+// deadline, tolerations and scheduling gates may change as the reference allows.
+func checkPod(o, old Object) field.ErrorList {
+	if old == nil {
+		return nil
+	}
+	pod, was := o.(*corev1.Pod), old.(*corev1.Pod)
+	changed := pod.Spec.DeepCopy()
+	keepImages(changed.Containers, was.Spec.Containers)
+	keepImages(changed.InitContainers, was.Spec.InitContainers)
+	changed.ActiveDeadlineSeconds = was.Spec.ActiveDeadlineSeconds
+	if contains(changed.Tolerations, was.Spec.Tolerations, identity) {
+		changed.Tolerations = was.Spec.Tolerations
+	}
+	if contains(was.Spec.SchedulingGates, changed.SchedulingGates, func(g corev1.PodSchedulingGate) corev1.PodSchedulingGate { return g }) {
+		changed.SchedulingGates = was.Spec.SchedulingGates
+	}
+	if g, had := pod.Spec.TerminationGracePeriodSeconds, was.Spec.TerminationGracePeriodSeconds; g != nil && *g == 1 && had != nil && *had < 0 {
+		changed.TerminationGracePeriodSeconds = had
+	}
+	if apiequality.Semantic.DeepEqual(changed, &was.Spec) {
+		return nil
+	}
+	return field.ErrorList{field.Forbidden(field.NewPath("spec"), "pod updates may not change fields other than "+
+		"`spec.containers[*].image`,`spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` "+
+		"(only additions to existing tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)")}
+}
+
+// keepImages gives the containers the images they had, so that the rest can be compared.
+func keepImages(containers, was []corev1.Container) {
+	for i := range min(len(containers), len(was)) {
+		containers[i].Image = was[i].Image
+	}
+}
+
+// identity is the toleration without its duration, which may change.
+func identity(t corev1.Toleration) corev1.Toleration {
+	t.TolerationSeconds = nil
+	return t
+}
+
+// contains reports whether each of part is among all, by what id makes of them.
+func contains[T comparable](all, part []T, id func(T) T) bool {
+	have := make(map[T]bool, len(all))
+	for _, x := range all {
+		have[id(x)] = true
+	}
+	for _, x := range part {
+		if !have[id(x)] {
+			return false
+		}
+	}
+	return true
+}
+
 // qosClass follows from the cpu and memory requests and limits of all containers: none set is BestEffort, every limit
 // set and equal to its request is Guaranteed, anything else Burstable.
 func qosClass(pod *corev1.Pod) corev1.PodQOSClass {
@@ -99,7 +162,6 @@ func checkSecret(o, old Object) field.ErrorList {
 	s := o.(*corev1.Secret)
 	var errs field.ErrorList
 	if old != nil {
-		createSecret(o, api.User{})
 		was := old.(*corev1.Secret)
 		if s.Type != was.Type {
 			errs = append(errs, field.Invalid(field.NewPath("type"), s.Type, "field is immutable"))

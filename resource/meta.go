@@ -8,13 +8,17 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/google/uuid"
+	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -33,7 +37,7 @@ const suffixLetters = "bcdfghjklmnpqrstvwxz2456789"
 
 func generateName(base string) (string, error) {
 	if len(base) > maxGeneratedLen-generatedSuffix {
-		base = base[:maxGeneratedLen-generatedSuffix]
+		base = strings.ToValidUTF8(base[:maxGeneratedLen-generatedSuffix], "")
 	}
 	suffix := make([]byte, generatedSuffix)
 	for i := range suffix {
@@ -46,30 +50,20 @@ func generateName(base string) (string, error) {
 	return base + string(suffix), nil
 }
 
-// matchNamespace makes the object's namespace the request's, and refuses one that contradicts it.
-func matchNamespace(t *Type, o Object, info api.RequestInfo) error {
+// matchRequest makes the object's name and namespace the given ones, which are those of the request, and refuses an object that
+// contradicts them.
+func matchRequest(t *Type, o metav1.Object, name, namespace string) error {
+	if got := o.GetName(); got != "" && got != name {
+		return api.BadRequest("the name of the object (%s) does not match the name on the URL (%s)", got, name)
+	}
+	o.SetName(name)
 	if !t.Namespaced {
-		if o.GetNamespace() != "" {
-			o.SetNamespace("")
-		}
-		return nil
+		namespace = ""
+	} else if got := o.GetNamespace(); got != "" && got != namespace {
+		return api.BadRequest("the namespace of the provided object does not match the namespace sent on the request")
 	}
-	switch o.GetNamespace() {
-	case "", info.Namespace:
-		o.SetNamespace(info.Namespace)
-		return nil
-	}
-	return api.BadRequest("the namespace of the provided object does not match the namespace sent on the request")
-}
-
-// matchName makes the object's name the one in the path, and refuses one that contradicts it.
-func matchName(o Object, info api.RequestInfo) error {
-	switch o.GetName() {
-	case "", info.Name:
-		o.SetName(info.Name)
-		return nil
-	}
-	return api.BadRequest("the name of the object (%s) does not match the name on the URL (%s)", o.GetName(), info.Name)
+	o.SetNamespace(namespace)
+	return nil
 }
 
 // beforeCreate sets what the server decides and checks the metadata and the kind's own create rules.
@@ -86,13 +80,14 @@ func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit) error {
 	if t.HasGeneration {
 		o.SetGeneration(1)
 	}
-	if _, ok := t.Subresource("status"); ok {
+	if _, ok := t.Subresource("status"); ok && !t.CreatesStatus {
 		t.setStatus(o, nil)
 	}
 	if t.onCreate != nil {
 		t.onCreate(o, p.User())
 	}
 	errs := validation.ValidateObjectMetaAccessor(o, t.Namespaced, t.ValidName, field.NewPath("metadata"))
+	errs = append(errs, checkFinalizers(o.GetFinalizers(), nil)...)
 	if t.check != nil {
 		errs = append(errs, t.check(o, nil)...)
 	}
@@ -128,12 +123,13 @@ func (s *Service) beforeUpdate(t *Type, o, old Object, part part) error {
 	if t.onUpdate != nil {
 		t.onUpdate(o, old, part)
 	}
-	if t.HasGeneration && specChanged(t, o, old) {
+	if t.HasGeneration && part == wholeObject && specChanged(t, o, old) {
 		o.SetGeneration(old.GetGeneration() + 1)
 	}
 	meta := field.NewPath("metadata")
 	errs := validation.ValidateObjectMetaAccessor(o, t.Namespaced, validName(t, old), meta)
 	errs = append(errs, validation.ValidateObjectMetaAccessorUpdate(o, old, meta)...)
+	errs = append(errs, checkFinalizers(o.GetFinalizers(), old.GetFinalizers())...)
 	if t.check != nil && part == wholeObject {
 		errs = append(errs, t.check(o, old)...)
 	}
@@ -141,6 +137,18 @@ func (s *Service) beforeUpdate(t *Type, o, old Object, part part) error {
 		return api.Invalid(t.GK(), o.GetName(), errs)
 	}
 	return nil
+}
+
+// checkFinalizers refuses new finalizers that are neither qualified by a domain nor the reference's own.
+func checkFinalizers(finalizers, old []string) (errs field.ErrorList) {
+	known := sets.New(old...).Insert(string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents)
+	for i, f := range finalizers {
+		if !strings.Contains(f, "/") && !known.Has(f) {
+			errs = append(errs, field.Invalid(field.NewPath("metadata", "finalizers").Index(i), f,
+				"name is neither a standard finalizer name nor is it fully qualified"))
+		}
+	}
+	return errs
 }
 
 // validName lets an object keep the name it was stored under, even if a stricter rule came later.
@@ -161,6 +169,7 @@ const (
 	statusOnly                 // the status and metadata
 	finalizersOnly             // a namespace's spec.finalizers
 	approvalOnly               // a certificate request's approval conditions
+	nodeOnly                   // a pod's assignment to a node
 )
 
 func partOf(subresource string) part {
@@ -183,16 +192,16 @@ func (p part) keep(t *Type, o, old Object) {
 			t.setStatus(o, old)
 		}
 	case statusOnly:
-		keepAllBut(t, o, old, t.statusIndex)
+		keepAllBut(o, old, t.statusIndex)
 		o.SetOwnerReferences(old.GetOwnerReferences())
 		o.SetFinalizers(old.GetFinalizers())
-	case finalizersOnly, approvalOnly:
-		// The kind's update hook takes what it needs from o.
+	case finalizersOnly, approvalOnly, nodeOnly:
+		// The kind's update hook, or for a binding the verb, takes what it needs from o.
 	}
 }
 
 // keepAllBut copies every top-level field except type, metadata and the given one from old.
-func keepAllBut(_ *Type, o, old Object, index int) {
+func keepAllBut(o, old Object, index int) {
 	dst, src := structOf(o), structOf(old)
 	for i := range dst.NumField() {
 		if i != index && !isMeta(dst.Type().Field(i)) {
@@ -221,13 +230,13 @@ func (s *Service) now() metav1.Time { return metav1.NewTime(s.Now().UTC().Trunca
 
 // checkExpected refuses a change to an object that is not the one the client means. revision "" and "0" and an empty
 // uid expect nothing.
-func checkExpected(t *Type, o Object, uid types.UID, revision string) error {
+func checkExpected(r schema.GroupResource, o Object, uid types.UID, revision string) error {
 	switch {
 	case uid != "" && uid != o.GetUID():
-		return api.Conflict(t.GR(), o.GetName(), fmt.Errorf(
+		return api.Conflict(r, o.GetName(), fmt.Errorf(
 			"the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", uid, o.GetUID()))
 	case revision != "" && revision != "0" && revision != o.GetResourceVersion():
-		return api.Conflict(t.GR(), o.GetName(), fmt.Errorf(
+		return api.Conflict(r, o.GetName(), fmt.Errorf(
 			"the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified", revision, o.GetResourceVersion()))
 	}
 	return nil

@@ -1,10 +1,15 @@
+//lint:file-ignore SA1019 OrphanDependents is deprecated for clients; a server has to read it.
+
 package resource
 
 import (
+	"fmt"
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
+	"unicode"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/fields"
@@ -75,6 +80,9 @@ func ParseListOptions(q url.Values) (ListOptions, error) {
 func (o ListOptions) check() error {
 	root := field.NewPath("resourceVersionMatch")
 	var errs field.ErrorList
+	if o.InitialEvents != nil {
+		errs = append(errs, field.Forbidden(field.NewPath("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
+	}
 	switch {
 	case o.Match == "":
 	case o.Match != metav1.ResourceVersionMatchExact && o.Match != metav1.ResourceVersionMatchNotOlderThan:
@@ -93,9 +101,9 @@ func (o ListOptions) check() error {
 func (o ListOptions) checkWatch() error {
 	var errs field.ErrorList
 	match := field.NewPath("resourceVersionMatch")
-	if o.InitialEvents != nil && *o.InitialEvents {
+	if o.InitialEvents != nil {
 		if o.Match != metav1.ResourceVersionMatchNotOlderThan {
-			errs = append(errs, field.Forbidden(match, `sendInitialEvents requires setting resourceVersionMatch to "NotOlderThan"`))
+			errs = append(errs, field.Forbidden(match, `sendInitialEvents requires setting resourceVersionMatch to NotOlderThan`))
 		}
 	} else if o.Match != "" {
 		errs = append(errs, field.Forbidden(match, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
@@ -111,6 +119,13 @@ func ParseWriteOptions(kind string, q url.Values) (WriteOptions, error) {
 	if len(o.FieldManager) > MaxFieldManager {
 		errs = append(errs, field.TooLong(field.NewPath("fieldManager"), "", MaxFieldManager))
 	}
+	for i, r := range o.FieldManager {
+		if !unicode.IsPrint(r) {
+			errs = append(errs, field.Invalid(field.NewPath("fieldManager"), o.FieldManager,
+				fmt.Sprintf("should only contain printable characters (at position %d)", i)))
+			break
+		}
+	}
 	if kind == "PatchOptions" && q.Has("force") {
 		errs = append(errs, field.Forbidden(field.NewPath("force"), "may not be specified for non-apply patch"))
 	}
@@ -120,7 +135,7 @@ func ParseWriteOptions(kind string, q url.Values) (WriteOptions, error) {
 	case ValidationIgnore, ValidationWarn, ValidationStrict:
 	default:
 		errs = append(errs, field.NotSupported(field.NewPath("fieldValidation"), o.Validation,
-			[]Validation{ValidationIgnore, ValidationWarn, ValidationStrict}))
+			[]Validation{"", ValidationIgnore, ValidationStrict, ValidationWarn}))
 	}
 	return o, optionErrors(kind, errs)
 }
@@ -179,7 +194,7 @@ func dryRun(values []string) (bool, field.ErrorList) {
 
 func boolean(q url.Values, key string) bool {
 	values, ok := q[key]
-	return ok && values[0] != "false" && values[0] != "0"
+	return ok && values[0] != "0" && !strings.EqualFold(values[0], "false")
 }
 
 func integer(q url.Values, key string) (int64, error) {
@@ -189,7 +204,7 @@ func integer(q url.Values, key string) (int64, error) {
 	}
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil {
-		return 0, api.BadRequest("%s: %v", key, err)
+		return 0, api.BadRequest("%v", err)
 	}
 	return n, nil
 }
@@ -201,11 +216,11 @@ func parseRevision(s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	if err != nil || n < 0 {
-		return 0, api.BadRequest("invalid resource version: resourceVersion: Invalid value: %q: must be a decimal number", s)
+	n, err := strconv.ParseUint(s, 10, 63)
+	if err != nil {
+		return 0, api.BadRequest("invalid resource version: resourceVersion: Invalid value: %q: %v", s, err)
 	}
-	return n, nil
+	return int64(n), nil
 }
 
 // preconditions are what a delete or update expects of the object it finds.

@@ -208,24 +208,35 @@ func (s *Service) matcher(t *Type, info api.RequestInfo, o ListOptions) (*matche
 	if o.Fields != nil {
 		m.terms = o.Fields.Requirements()
 	}
-	name := info.Name
 	for _, term := range m.terms {
-		switch {
-		case term.Field == "metadata.name" && term.Operator != selection.NotEquals:
-			name = term.Value
-		case term.Field == "metadata.name", term.Field == "metadata.namespace" && t.Namespaced:
-		case !slices.Contains(t.FieldNames, term.Field):
+		if !t.selects(term.Field) {
 			if t.FieldNames == nil {
 				return nil, api.BadRequest("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", term.Field)
 			}
 			return nil, api.BadRequest("field label not supported: %s", term.Field)
 		}
 	}
+	name := info.Name
+	if name != "" {
+		// The request was authorized for this name, so the selector can narrow it down only.
+		m.terms = append(slices.Clone(m.terms), fields.Requirement{Operator: selection.Equals, Field: "metadata.name", Value: name})
+	}
 	if name != "" && (info.Namespace != "" || !t.Namespaced) && !strings.Contains(name, "/") {
 		m.key = s.key(t, info.Namespace, name)
 	}
-	m.all = m.key == "" && len(m.terms) == 0 && m.labels.Empty()
+	m.all = len(m.terms) == 0 && m.labels.Empty()
 	return m, nil
+}
+
+// selects reports whether a field selector may name the field.
+func (t *Type) selects(name string) bool {
+	switch name {
+	case "metadata.name":
+		return true
+	case "metadata.namespace":
+		return t.Namespaced || t.FieldNames == nil
+	}
+	return slices.Contains(t.FieldNames, name)
 }
 
 func (m *matcher) matches(set, values map[string]string, item *store.Item) bool {

@@ -84,11 +84,8 @@ func (s *Service) getScale(t *Type, item *store.Item) (Result, error) {
 
 func (s *Service) updateScale(ctx context.Context, p authz.Permit, t *Type, body Body, w Write) (Result, error) {
 	wanted := &autoscalingv1.Scale{}
-	if err := decodeInto(wanted, scale.Kind, body, w.Options.Validation, w.Warnings); err != nil {
+	if err := decodeInto(wanted, scale.Kind, nil, body, w.Options.Validation, w.Warnings); err != nil {
 		return Result{}, err
-	}
-	if err := errors.Join(matchName(wanted, p.Info()), matchNamespace(t, wanted, p.Info())); err != nil {
-		return Result{}, api.ToError(err)
 	}
 	return s.changeScale(ctx, p, t, w, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted, nil })
 }
@@ -112,12 +109,15 @@ func (s *Service) changeScale(ctx context.Context, p authz.Permit, t *Type, w Wr
 		if err != nil {
 			return nil, err
 		}
+		if err := matchRequest(t, wanted, current.GetName(), current.GetNamespace()); err != nil {
+			return nil, err
+		}
 		if wanted.Spec.Replicas < 0 {
 			return nil, api.Invalid(scale.Kind.GroupKind(), current.GetName(), field.ErrorList{
 				field.Invalid(field.NewPath("spec", "replicas"), wanted.Spec.Replicas, "must be greater than or equal to 0"),
 			})
 		}
-		if err := checkExpected(t, current, wanted.UID, ""); err != nil {
+		if err := checkExpected(t.GR(), current, wanted.UID, ""); err != nil {
 			return nil, err
 		}
 		setReplicas(current, wanted.Spec.Replicas)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 	"time"
@@ -11,6 +12,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/gatehouse/gatehouse/admission"
@@ -113,23 +115,43 @@ func (s *Service) target(p authz.Permit, verb string) (*Type, error) {
 		return nil, err
 	}
 	if !t.Serves(verb, info.Subresource) {
-		return nil, api.MethodNotAllowed(t.GR(), verb)
+		return nil, methodNotAllowed()
 	}
 	return t, nil
 }
 
-// checkScope refuses a cluster-scoped resource below a namespace, and one object of a namespaced resource without.
+// checkScope refuses a cluster-scoped resource below a namespace, one object of a namespaced resource without, and a verb for one
+// object on a collection or the other way round. It keeps what is done to the name that was authorized.
 func checkScope(t *Type, info api.RequestInfo) error {
-	switch {
-	case !t.Namespaced && info.Namespace != "" && t.Resource != "namespaces":
+	if !t.Namespaced && info.Namespace != "" && t.Resource != "namespaces" {
 		return api.PathNotFound()
-	case t.Namespaced && info.Namespace == "" && !collectionVerb(info.Verb):
+	}
+	nowhere := t.Namespaced && info.Namespace == ""
+	switch info.Verb {
+	case "list", "watch":
+		return nil // The name, if there is one, selects.
+	case "create", "deletecollection":
+		if nowhere || (info.Name != "") != (info.Subresource != "") {
+			return methodNotAllowed()
+		}
+		return nil
+	}
+	switch {
+	case info.Name == "":
+		return methodNotAllowed()
+	case nowhere:
 		return api.PathNotFound()
 	}
 	return nil
 }
 
-func collectionVerb(verb string) bool { return verb == "list" || verb == "watch" }
+// methodNotAllowed is 405: what the path names does not have the verb.
+func methodNotAllowed() error {
+	return &api.Error{Status: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
+		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
+	}}
+}
 
 // key is the etcd key of an object, or of the collection (ending with a slash) where name is empty.
 func (s *Service) key(t *Type, namespace, name string) string {
@@ -189,12 +211,17 @@ func (s *Service) served(t *Type, item *store.Item) (*store.Item, error) {
 	if err != nil {
 		return nil, api.Internal(err)
 	}
+	if item.Revision == 0 { // of a dry run
+		if draft, ok := store.NewDraft(converted); ok {
+			return draft.Unsaved(), nil
+		}
+	}
 	return converted, nil
 }
 
-// broken reports a stored object that cannot be read. The client learns which, the log learns why.
+// broken reports a stored object that cannot be read. The client learns which, namespace and name, the log learns why.
 func broken(t *Type, item *store.Item, cause error) error {
-	name := item.Key[strings.LastIndexByte(item.Key, '/')+1:]
+	_, name, _ := strings.Cut(item.Key, "/"+t.Prefix+"/")
 	e := api.Internal(fmt.Errorf("stored object %s: %w", item.Key, cause))
 	e.Status.Message = fmt.Sprintf("%s %q cannot be read from storage", t.GR(), name)
 	return e

@@ -53,7 +53,41 @@ func (t *Type) AppendProtobuf(b []byte, i *store.Item) ([]byte, error) {
 	var tail [revisionTail]byte
 	suffix := appendRevision(tail[:0], i.Revision)
 	b = t.appendEnvelope(b, t.Kind, len(raw)+len(suffix))
-	return appendEnvelopeEnd(append(append(b, raw...), suffix...)), nil
+	return AppendEnvelopeEnd(append(append(b, raw...), suffix...)), nil
+}
+
+// AppendPartialProtobuf appends the object's metadata as a PartialObjectMetadata in the protobuf wire format. It is field 1 there as it
+// is in every object, so the bytes are the stored ones.
+func (t *Type) AppendPartialProtobuf(b []byte, i *store.Item) ([]byte, error) {
+	meta, err := partialProtobuf(i)
+	if err != nil {
+		return nil, err
+	}
+	var tail [revisionTail]byte
+	suffix := appendRevision(tail[:0], i.Revision)
+	b = AppendEnvelope(b, metaVersion, "PartialObjectMetadata", len(meta)+len(suffix))
+	return AppendEnvelopeEnd(append(append(b, meta...), suffix...)), nil
+}
+
+const metaVersion = "meta.k8s.io/v1"
+
+// partialProtobuf returns the metadata of an item as the message holds it: field 1 with its tag, without the resourceVersion.
+func partialProtobuf(i *store.Item) ([]byte, error) {
+	raw, _, err := rawProtobuf(i.Value)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", i.Key, err)
+	}
+	for b := raw; len(b) > 0; {
+		num, _, n := protowire.ConsumeField(b)
+		if n < 0 {
+			return nil, fmt.Errorf("%s: %w", i.Key, protowire.ParseError(n))
+		}
+		if num == 1 {
+			return b[:n], nil
+		}
+		b = b[n:]
+	}
+	return nil, nil
 }
 
 // appendEnvelope appends the magic and the envelope up to a message of n bytes, which the caller appends.
@@ -62,7 +96,7 @@ func (t *Type) appendEnvelope(b []byte, kind string, n int) []byte {
 }
 
 // AppendEnvelope appends the head of a protobuf document: magic, apiVersion, kind, and the length of the message of n bytes
-// that the caller appends next, followed by AppendEnvelopeEnd.
+// that the caller appends next, followed by [AppendEnvelopeEnd].
 func AppendEnvelope(b []byte, apiVersion, kind string, n int) []byte {
 	b = append(b, protobufMagic...)
 	meta := protowire.SizeTag(1) + protowire.SizeBytes(len(apiVersion)) + protowire.SizeTag(2) + protowire.SizeBytes(len(kind))
@@ -72,14 +106,17 @@ func AppendEnvelope(b []byte, apiVersion, kind string, n int) []byte {
 	return protowire.AppendVarint(protowire.AppendTag(b, 2, protowire.BytesType), uint64(n))
 }
 
-// appendEnvelopeEnd appends the two empty fields that the reference writes behind the message.
-func appendEnvelopeEnd(b []byte) []byte { return append(b, 0x1a, 0, 0x22, 0) }
+// AppendEnvelopeEnd appends the two empty fields that the reference writes behind the message.
+func AppendEnvelopeEnd(b []byte) []byte { return append(b, 0x1a, 0, 0x22, 0) }
 
 // revisionTail bounds what appendRevision appends.
 const revisionTail = 32
 
-// appendRevision appends metadata (field 1) holding resourceVersion (field 6).
+// appendRevision appends metadata (field 1) holding resourceVersion (field 6); nothing for the 0 of a dry run.
 func appendRevision(b []byte, revision int64) []byte {
+	if revision == 0 {
+		return b
+	}
 	var digits [20]byte
 	rv := strconv.AppendInt(digits[:0], revision, 10)
 	b = protowire.AppendVarint(protowire.AppendTag(b, 1, protowire.BytesType), uint64(protowire.SizeTag(6)+protowire.SizeBytes(len(rv))))
@@ -275,19 +312,35 @@ func (l *List) eachItem(c *Chunks, add func([]byte, *store.Item) ([]byte, error)
 
 // WriteProtobuf writes the list in the protobuf wire format.
 func (l *List) WriteProtobuf(c *Chunks) error {
+	return l.writeProtobuf(c, l.Type.GroupVersion(), l.Type.Kind+"List", func(i *store.Item) ([]byte, error) {
+		raw, _, err := rawProtobuf(i.Value)
+		return raw, err
+	})
+}
+
+// WritePartialProtobuf writes the metadata of the objects as a PartialObjectMetadataList in the protobuf wire format.
+func (l *List) WritePartialProtobuf(c *Chunks) error {
+	return l.writeProtobuf(c, metaVersion, "PartialObjectMetadataList", partialProtobuf)
+}
+
+// writeProtobuf goes over the items twice, as the length stands before the content.
+func (l *List) writeProtobuf(c *Chunks, apiVersion, kind string, content func(*store.Item) ([]byte, error)) error {
 	meta := l.protobufMeta()
 	size := len(meta)
 	var tail [revisionTail]byte
 	for _, i := range l.Items {
-		raw, _, err := rawProtobuf(i.Value)
+		raw, err := content(i)
 		if err != nil {
 			return broken(l.Type, i, err)
 		}
 		size += protowire.SizeTag(2) + protowire.SizeBytes(len(raw)+len(appendRevision(tail[:0], i.Revision)))
 	}
-	c.Buf = append(l.Type.appendEnvelope(c.Buf, l.Type.Kind+"List", size), meta...)
+	c.Buf = append(AppendEnvelope(c.Buf, apiVersion, kind, size), meta...)
 	for _, i := range l.Items {
-		raw, _, _ := rawProtobuf(i.Value)
+		raw, err := content(i)
+		if err != nil {
+			return broken(l.Type, i, err)
+		}
 		suffix := appendRevision(tail[:0], i.Revision)
 		c.Buf = protowire.AppendVarint(protowire.AppendTag(c.Buf, 2, protowire.BytesType), uint64(len(raw)+len(suffix)))
 		c.Buf = append(append(c.Buf, raw...), suffix...)
@@ -295,7 +348,7 @@ func (l *List) WriteProtobuf(c *Chunks) error {
 			return err
 		}
 	}
-	c.Buf = appendEnvelopeEnd(c.Buf)
+	c.Buf = AppendEnvelopeEnd(c.Buf)
 	return c.Flush()
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 
-	"k8s.io/apimachinery/pkg/api/validation/path"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 )
@@ -77,8 +76,6 @@ func (t *Table) HasGroupVersion(group, version string) bool {
 	})
 }
 
-func pathSegmentErrors(name string) []string { return path.IsValidPathSegmentName(name) }
-
 func tableColumns(columns []Column) []metav1.TableColumnDefinition {
 	out := make([]metav1.TableColumnDefinition, len(columns))
 	for i, c := range columns {
@@ -101,6 +98,6 @@ func Builtin() (*Table, error) {
 		coreTypes(), appsTypes(), eventsTypes(), authenticationTypes(), authorizationTypes(),
 		autoscalingTypes(), batchTypes(), certificatesTypes(), networkingTypes(), policyTypes(), rbacTypes(),
 		storageTypes(), admissionTypes(), schedulingTypes(), coordinationTypes(), nodeTypes(), discoveryTypes(),
-		flowcontrolTypes(), resourceTypes(),
+		resourceTypes(), flowcontrolTypes(),
 	)...)
 }

@@ -4,11 +4,15 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
+	"unicode/utf8"
 
+	"k8s.io/apimachinery/pkg/api/validate/content"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -60,6 +64,10 @@ type Type struct {
 	NeedsRevision bool
 	// ReturnsDeleted answers a completed delete with the object instead of a Status, as the reference does for some kinds.
 	ReturnsDeleted bool
+	// OrphansByDefault leaves the dependents of a deleted object alone unless the request says otherwise.
+	OrphansByDefault bool
+	// CreatesStatus keeps the status that a new object is created with.
+	CreatesStatus bool
 	// HasGeneration counts metadata.generation up when anything but metadata and status changes.
 	HasGeneration bool
 	// FieldNames are the selectable fields beyond metadata.name and metadata.namespace, and Fields
@@ -74,7 +82,8 @@ type Type struct {
 	check    func(o, old Object) field.ErrorList
 
 	newObject   func() Object
-	statusIndex int // index of the Status field of the Go struct, or -1
+	shape       func() *shape // of the message; found out at the first use
+	statusIndex int           // index of the Status field of the Go struct, or -1
 
 	columns           *columns // of tables; set by NewTable
 	columnDefinitions []byte   // their definitions as JSON
@@ -155,6 +164,7 @@ func kind[T any, P interface {
 	rt := reflect.TypeFor[T]()
 	t.Kind = rt.Name()
 	t.newObject = func() Object { return P(new(T)) }
+	t.shape = sync.OnceValue(func() *shape { return shapeOf(rt) })
 	t.statusIndex = -1
 	if f, ok := rt.FieldByName("Status"); ok && len(f.Index) == 1 {
 		t.statusIndex = f.Index[0]
@@ -185,5 +195,17 @@ var (
 	}
 )
 
+// maxPathName bounds the names that pathName allows, in bytes, as DNS names are bounded.
+const maxPathName = 253
+
 // pathName allows what can stand in a path segment; RBAC names such as system:node need it.
-func pathName(name string, _ bool) []string { return pathSegmentErrors(name) }
+func pathName(name string, _ bool) []string {
+	errs := content.IsPathSegmentName(name)
+	if len(name) > maxPathName {
+		errs = append(errs, utilvalidation.MaxLenError(maxPathName))
+	}
+	if strings.ContainsFunc(name, func(r rune) bool { return r < 0x20 || r == 0x7f || r == utf8.RuneError }) {
+		errs = append(errs, "may not contain control characters and must be valid UTF-8")
+	}
+	return errs
+}

@@ -2,7 +2,6 @@ package resource
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 
@@ -18,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/store"
 )
 
 // createVirtual answers creates that store no object of their own: reviews, token requests and bindings.
@@ -37,13 +37,13 @@ func (s *Service) createVirtual(ctx context.Context, p authz.Permit, t *Type, bo
 		o, answer = v, func() (runtime.Object, error) { return s.reviewToken(ctx, v) }
 	case "SubjectAccessReview":
 		v := &authorizationv1.SubjectAccessReview{}
-		o, answer = v, func() (runtime.Object, error) { return v, s.reviewAccess(ctx, want, v.Spec, &v.Status) }
+		o, answer = v, func() (runtime.Object, error) { return v, s.reviewAccess(ctx, v.Spec, &v.Status) }
 	case "LocalSubjectAccessReview":
 		v := &authorizationv1.LocalSubjectAccessReview{}
-		o, answer = v, func() (runtime.Object, error) { return s.reviewLocal(ctx, p, want, v) }
+		o, answer = v, func() (runtime.Object, error) { return s.reviewLocal(ctx, v) }
 	case "SelfSubjectAccessReview":
 		v := &authorizationv1.SelfSubjectAccessReview{}
-		o, answer = v, func() (runtime.Object, error) { return s.reviewSelf(ctx, p, want, v) }
+		o, answer = v, func() (runtime.Object, error) { return s.reviewSelf(ctx, p, v) }
 	case "SelfSubjectRulesReview":
 		v := &authorizationv1.SelfSubjectRulesReview{}
 		o, answer = v, func() (runtime.Object, error) { return s.reviewRules(p, v) }
@@ -56,8 +56,13 @@ func (s *Service) createVirtual(ctx context.Context, p authz.Permit, t *Type, bo
 	default:
 		return Result{}, api.PathNotFound()
 	}
-	if err := decodeInto(o, want, body, w.Options.Validation, w.Warnings); err != nil {
+	if err := decodeInto(o, want, nil, body, w.Options.Validation, w.Warnings); err != nil {
 		return Result{}, err
+	}
+	if m, ok := o.(metav1.Object); ok && t.Namespaced && p.Info().Subresource == "" {
+		if err := matchRequest(t, m, m.GetName(), p.Info().Namespace); err != nil {
+			return Result{}, err
+		}
 	}
 	out, err := answer()
 	if err != nil {
@@ -104,13 +109,13 @@ func (s *Service) reviewToken(ctx context.Context, v *authenticationv1.TokenRevi
 }
 
 // reviewAccess answers an access review from its spec. The subject is taken as given: groups are not completed.
-func (s *Service) reviewAccess(ctx context.Context, kind schema.GroupVersionKind, spec authorizationv1.SubjectAccessReviewSpec, status *authorizationv1.SubjectAccessReviewStatus) error {
+func (s *Service) reviewAccess(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec, status *authorizationv1.SubjectAccessReviewStatus) error {
 	errs := checkAttributes(spec.ResourceAttributes, spec.NonResourceAttributes)
 	if spec.User == "" && len(spec.Groups) == 0 {
 		errs = append(errs, field.Invalid(field.NewPath("spec", "user"), spec.User, "at least one of user or group must be specified"))
 	}
-	if len(errs) > 0 {
-		return api.Invalid(kind.GroupKind(), "", errs)
+	if err := invalidReview(errs); err != nil {
+		return err
 	}
 	user := api.User{Name: spec.User, UID: spec.UID, Groups: spec.Groups, Extra: make(map[string][]string, len(spec.Extra))}
 	for key, values := range spec.Extra {
@@ -121,6 +126,10 @@ func (s *Service) reviewAccess(ctx context.Context, kind schema.GroupVersionKind
 }
 
 func (s *Service) decide(ctx context.Context, user api.User, r *authorizationv1.ResourceAttributes, n *authorizationv1.NonResourceAttributes, status *authorizationv1.SubjectAccessReviewStatus) {
+	if s.Authorizer == nil {
+		*status = authorizationv1.SubjectAccessReviewStatus{EvaluationError: "nothing here decides on requests"}
+		return
+	}
 	decision, reason, err := s.Authorizer.Authorize(ctx, user, attributesInfo(r, n))
 	*status = authorizationv1.SubjectAccessReviewStatus{
 		Allowed: decision == authz.Allow && err == nil, Denied: decision == authz.Deny, Reason: reason,
@@ -134,11 +143,19 @@ func checkAttributes(r *authorizationv1.ResourceAttributes, n *authorizationv1.N
 	spec := field.NewPath("spec")
 	switch {
 	case r != nil && n != nil:
-		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), n, "cannot be specified in combination with resourceAttributes"))
+		shown := struct{ Path, Verb string }{n.Path, n.Verb}
+		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), shown, "cannot be specified in combination with resourceAttributes"))
 	case r == nil && n == nil:
 		errs = append(errs, field.Invalid(spec.Child("resourceAttributes"), nil, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
 	}
 	return errs
+}
+
+func invalidReview(errs field.ErrorList) error {
+	if len(errs) == 0 {
+		return nil
+	}
+	return api.Invalid(schema.GroupKind{Group: authorizationv1.GroupName}, "", errs)
 }
 
 func attributesInfo(r *authorizationv1.ResourceAttributes, n *authorizationv1.NonResourceAttributes) api.RequestInfo {
@@ -151,22 +168,25 @@ func attributesInfo(r *authorizationv1.ResourceAttributes, n *authorizationv1.No
 	}
 }
 
-func (s *Service) reviewLocal(ctx context.Context, p authz.Permit, kind schema.GroupVersionKind, v *authorizationv1.LocalSubjectAccessReview) (runtime.Object, error) {
-	namespace := p.Info().Namespace
-	path := field.NewPath("spec", "resourceAttributes", "namespace")
-	switch r := v.Spec.ResourceAttributes; {
-	case r == nil:
-		return nil, api.Invalid(kind.GroupKind(), "", field.ErrorList{field.Required(field.NewPath("spec", "resourceAttributes"), "a local review is about resources")})
-	case r.Namespace != namespace:
-		return nil, api.Invalid(kind.GroupKind(), "", field.ErrorList{field.Invalid(path, r.Namespace, fmt.Sprintf("must be the namespace of the request, %q", namespace))})
+func (s *Service) reviewLocal(ctx context.Context, v *authorizationv1.LocalSubjectAccessReview) (runtime.Object, error) {
+	spec := field.NewPath("spec")
+	var errs field.ErrorList
+	if n := v.Spec.NonResourceAttributes; n != nil {
+		shown := struct{ Path, Verb string }{n.Path, n.Verb}
+		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), shown, "disallowed on this kind of request"))
 	}
-	v.Namespace = namespace
-	return v, s.reviewAccess(ctx, kind, v.Spec, &v.Status)
+	if r := v.Spec.ResourceAttributes; r != nil && r.Namespace != v.Namespace {
+		errs = append(errs, field.Invalid(spec.Child("resourceAttributes", "namespace"), r.Namespace, "must match metadata.namespace"))
+	}
+	if err := invalidReview(errs); err != nil {
+		return nil, err
+	}
+	return v, s.reviewAccess(ctx, v.Spec, &v.Status)
 }
 
-func (s *Service) reviewSelf(ctx context.Context, p authz.Permit, kind schema.GroupVersionKind, v *authorizationv1.SelfSubjectAccessReview) (runtime.Object, error) {
-	if errs := checkAttributes(v.Spec.ResourceAttributes, v.Spec.NonResourceAttributes); len(errs) > 0 {
-		return nil, api.Invalid(kind.GroupKind(), "", errs)
+func (s *Service) reviewSelf(ctx context.Context, p authz.Permit, v *authorizationv1.SelfSubjectAccessReview) (runtime.Object, error) {
+	if err := invalidReview(checkAttributes(v.Spec.ResourceAttributes, v.Spec.NonResourceAttributes)); err != nil {
+		return nil, err
 	}
 	s.decide(ctx, p.User(), v.Spec.ResourceAttributes, v.Spec.NonResourceAttributes, &v.Status)
 	return v, nil
@@ -180,6 +200,7 @@ func (s *Service) reviewRules(p authz.Permit, v *authorizationv1.SelfSubjectRule
 		return nil, api.BadRequest("no namespace on request")
 	}
 	rules, err := s.Rules.RulesFor(p.User(), v.Spec.Namespace)
+	v.Spec = authorizationv1.SelfSubjectRulesReviewSpec{} // as the reference answers
 	v.Status = rulesStatus(rules, p.User().InGroup(api.GroupMasters))
 	if err != nil {
 		v.Status.Incomplete, v.Status.EvaluationError = true, "some rules could not be resolved"
@@ -214,18 +235,25 @@ func (s *Service) requestToken(ctx context.Context, p authz.Permit, t *Type, v *
 		return nil, api.PathNotFound()
 	}
 	info := p.Info()
-	item, err := s.current(ctx, t, s.key(t, info.Namespace, info.Name), info.Name, false)
+	if err := matchRequest(t, v, info.Name, info.Namespace); err != nil {
+		return nil, err
+	}
+	// A token outlives the request, so the account must exist now, not only in the cache.
+	now, err := s.current(ctx, t, s.key(t, info.Namespace, info.Name), info.Name, true)
 	if err != nil {
 		return nil, err
 	}
-	o, err := s.object(t, item)
+	o, err := s.object(t, now.Item)
 	if err != nil {
 		return nil, err
 	}
 	a := s.attributes(p, t, admission.Create, nil, nil, w)
-	a.Object, a.Name = v, info.Name
-	if err := errors.Join(s.Admission.Mutate(ctx, a), s.Admission.Validate(ctx, a)); err != nil {
-		return nil, api.ToError(err)
+	a.Object, a.Kind = v, authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
+	if err := s.Admission.Mutate(ctx, a); err != nil {
+		return nil, err
+	}
+	if err := s.Admission.Validate(ctx, a); err != nil {
+		return nil, err
 	}
 	issued, credentialID, warnings, err := s.Issuer.IssueToken(ctx, o.(*corev1.ServiceAccount), v)
 	if err != nil {
@@ -253,10 +281,17 @@ func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w
 	if b.Target.Name == "" {
 		return nil, api.Invalid(schema.GroupKind{Kind: "Binding"}, b.Name, field.ErrorList{field.Required(field.NewPath("target", "name"), "")})
 	}
-	if p.Info().Subresource == "" {
-		return nil, api.PathNotFound()
+	name := p.Info().Name
+	if p.Info().Subresource == "" { // the resource bindings, where the body names the pod
+		name = b.Name
 	}
-	_, err := s.update(ctx, p, pods, wholeObject, w, func(current Object) (Object, error) {
+	if name == "" {
+		return nil, api.Invalid(schema.GroupKind{Kind: "Binding"}, "", field.ErrorList{field.Required(field.NewPath("metadata", "name"), "")})
+	}
+	if err := matchRequest(pods, b, name, p.Info().Namespace); err != nil {
+		return nil, err
+	}
+	assign := func(current Object) (Object, error) {
 		pod := current.(*corev1.Pod)
 		gr := schema.GroupResource{Resource: "pods/binding"}
 		switch {
@@ -265,13 +300,19 @@ func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w
 		case pod.Spec.NodeName != "":
 			return nil, api.Conflict(gr, pod.Name, fmt.Errorf("pod %s is already assigned to node %q", pod.Name, pod.Spec.NodeName))
 		case b.UID != "" && b.UID != pod.UID:
-			return nil, checkExpected(pods, pod, b.UID, "")
+			return nil, checkExpected(pods.GR(), pod, b.UID, "")
 		}
 		pod.Spec.NodeName = b.Target.Name
 		for key, value := range b.Annotations {
 			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, key, value)
 		}
+		for key, value := range b.Labels {
+			metav1.SetMetaDataLabel(&pod.ObjectMeta, key, value)
+		}
 		return pod, nil
+	}
+	_, err := s.optimistic(ctx, pods, b.Namespace, name, w.Options.DryRun, func(now state) (*store.Item, Result, error) {
+		return s.tryUpdate(ctx, p, pods, nodeOnly, w, now, assign)
 	})
 	if err != nil {
 		return nil, err

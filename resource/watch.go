@@ -3,9 +3,10 @@ package resource
 import (
 	"context"
 	"encoding/json"
-
 	"strings"
 	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
@@ -51,7 +52,8 @@ type Watch struct {
 	bookmarks bool
 
 	initial      []*store.Item // still to be sent as ADDED
-	initialEnd   int64         // revision of the bookmark behind them; 0 when it has been sent or is not wanted
+	initialBytes int64
+	initialEnd   int64 // revision of the bookmark behind them; 0 when it has been sent or is not wanted
 	events       []*store.Event
 	nextBookmark time.Time
 }
@@ -110,6 +112,7 @@ func (w *Watch) begin(snapshot store.Snapshot) error {
 		}
 		if w.match.matches(item.Labels, item.Fields, item) {
 			w.initial = append(w.initial, item)
+			w.initialBytes += int64(len(item.JSON))
 		}
 		return true
 	})
@@ -173,11 +176,14 @@ func (w *Watch) wait(ctx context.Context, changed <-chan struct{}) (Change, erro
 func (w *Watch) Bookmark() Change {
 	w.nextBookmark = w.service.Now().Add(bookmarkEvery)
 	revision, ok := w.watcher.Drained()
-	if !ok || len(w.initial) > 0 {
+	if !ok || len(w.initial) > 0 || w.initialEnd > 0 || revision < w.after {
 		return Change{}
 	}
-	return Change{Type: changeBookmark, Revision: max(revision, w.after)}
+	return Change{Type: changeBookmark, Revision: revision}
 }
+
+// InitialBytes is the size of the JSON of the objects that the watch began with.
+func (w *Watch) InitialBytes() int64 { return w.initialBytes }
 
 // WantsBookmarks reports whether the client asked for bookmarks.
 func (w *Watch) WantsBookmarks() bool { return w.bookmarks }
@@ -260,6 +266,18 @@ func (t *Type) AppendPartialBookmark(b []byte, c Change) ([]byte, error) {
 	return append(append(b, meta.Metadata...), '}'), nil
 }
 
+// AppendPartialProtobufBookmark appends a bookmark's object as a PartialObjectMetadata in the protobuf wire format.
+func (t *Type) AppendPartialProtobufBookmark(b []byte, c Change) ([]byte, error) {
+	o := t.bookmarkObject(c)
+	partial := metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{ResourceVersion: o.GetResourceVersion(), Annotations: o.GetAnnotations()}}
+	raw, err := partial.Marshal()
+	if err != nil {
+		return nil, api.Internal(err)
+	}
+	b = append(AppendEnvelope(b, metaVersion, "PartialObjectMetadata", len(raw)), raw...)
+	return AppendEnvelopeEnd(b), nil
+}
+
 // AppendProtobufBookmark appends a bookmark's object in the protobuf wire format.
 func (t *Type) AppendProtobufBookmark(b []byte, c Change) ([]byte, error) {
 	raw, err := t.bookmarkObject(c).Marshal()
@@ -267,7 +285,7 @@ func (t *Type) AppendProtobufBookmark(b []byte, c Change) ([]byte, error) {
 		return nil, api.Internal(err)
 	}
 	b = append(t.appendEnvelope(b, t.Kind, len(raw)), raw...)
-	return appendEnvelopeEnd(b), nil
+	return AppendEnvelopeEnd(b), nil
 }
 
 // Idle reports whether everything that has happened so far has been returned.

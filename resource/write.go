@@ -8,6 +8,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/admission"
@@ -36,53 +37,61 @@ func (s *Service) Create(ctx context.Context, p authz.Permit, body Body, w Write
 		return s.createVirtual(ctx, p, t, body, w)
 	}
 	o := t.New()
-	if err := decodeInto(o, t.GVK(), body, w.Options.Validation, w.Warnings); err != nil {
+	if err := decodeInto(o, t.GVK(), t.shape(), body, w.Options.Validation, w.Warnings); err != nil {
 		return Result{}, err
 	}
-	if err := matchNamespace(t, o, info); err != nil {
+	if err := matchRequest(t, o, o.GetName(), info.Namespace); err != nil {
 		return Result{}, err
 	}
 	return s.create(ctx, p, t, o, w)
 }
 
-// create runs the rest of a create: admission, the server's own fields, validation, commit.
+// create runs the rest of a create: admission, the server's own fields, validation, commit. A generated name that is taken is
+// generated again, with everything that follows from it.
 func (s *Service) create(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
-	base := ""
-	if o.GetName() == "" {
-		if base = o.GetGenerateName(); base == "" {
-			return Result{}, api.Invalid(t.GK(), "", field.ErrorList{field.Required(field.NewPath("metadata", "name"), errNoName.Error())})
-		}
+	base := o.GetGenerateName()
+	if o.GetName() != "" {
+		return s.tryCreate(ctx, p, t, o, w)
+	}
+	if base == "" {
+		return Result{}, api.Invalid(t.GK(), "", field.ErrorList{field.Required(field.NewPath("metadata", "name"), errNoName.Error())})
+	}
+	for try := 1; ; try++ {
 		name, err := generateName(base)
 		if err != nil {
 			return Result{}, api.Internal(err)
 		}
-		o.SetName(name)
+		named := o.DeepCopyObject().(Object)
+		named.SetName(name)
+		r, err := s.tryCreate(ctx, p, t, named, w)
+		if try == generateTries || !errors.Is(err, store.ErrExists) {
+			return r, err
+		}
 	}
+}
+
+// tryCreate attempts to create an object that has a name.
+func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
+	name := o.GetName()
 	a := s.attributes(p, t, admission.Create, o, nil, w)
 	if err := s.Admission.Mutate(ctx, a); err != nil {
+		return Result{}, err
+	}
+	// Where the object goes has been authorized; a mutation must not take it elsewhere.
+	if err := matchRequest(t, o, name, p.Info().Namespace); err != nil {
 		return Result{}, err
 	}
 	if err := s.beforeCreate(t, o, p); err != nil {
 		return Result{}, err
 	}
-	for try := 1; ; try++ {
-		if err := s.Admission.Validate(ctx, a); err != nil {
-			return Result{}, err
-		}
-		item, err := s.commitCreate(ctx, t, o, w.Options.DryRun)
-		if err == nil {
-			return Result{Type: t, Item: item, Code: http.StatusCreated}, nil
-		}
-		if base == "" || try == generateTries || !errors.Is(err, store.ErrExists) {
-			return Result{}, storeError(t, o.GetName(), err)
-		}
-		name, err := generateName(base)
-		if err != nil {
-			return Result{}, api.Internal(err)
-		}
-		o.SetName(name)
-		a.Name = name
+	if err := s.Admission.Validate(ctx, a); err != nil {
+		return Result{}, err
 	}
+	item, err := s.commitCreate(ctx, t, o, w.Options.DryRun)
+	if err != nil {
+		return Result{}, storeError(t, name, err)
+	}
+	return Result{Type: t, Item: item, Code: http.StatusCreated}, nil
 }
 
 func (s *Service) attributes(p authz.Permit, t *Type, op admission.Operation, o, old Object, w Write) *admission.Attributes {
@@ -134,7 +143,11 @@ func (s *Service) commitCreate(ctx context.Context, t *Type, o Object, dryRun bo
 	key := s.key(t, o.GetNamespace(), o.GetName())
 	cache := s.caches[t.Prefix]
 	if dryRun {
-		if cache.Get(key) != nil {
+		_, found, _, err := s.Mirror.Etcd().Get(ctx, key)
+		if err != nil {
+			return nil, err
+		}
+		if found {
 			return nil, store.ErrExists
 		}
 		return s.served(t, draft.Unsaved())
@@ -159,30 +172,51 @@ func (s *Service) ttl(t *Type) time.Duration {
 // state when another write came first.
 type change func(current Object) (Object, error)
 
-// update is the optimistic loop behind every verb that changes an existing object. It starts from the cached
-// state; where that turns out to be stale it goes on with what etcd holds. The loop is bounded by the context.
+// update changes an existing object.
 func (s *Service) update(ctx context.Context, p authz.Permit, t *Type, part part, w Write, change change) (Result, error) {
-	info := p.Info()
-	key := s.key(t, info.Namespace, info.Name)
-	item, err := s.current(ctx, t, key, info.Name, false)
+	return s.optimistic(ctx, t, p.Info().Namespace, p.Info().Name, w.Options.DryRun, func(now state) (*store.Item, Result, error) {
+		return s.tryUpdate(ctx, p, t, part, w, now, change)
+	})
+}
+
+// state is the object that an attempt to change it starts from. It is live if it was read from etcd during the request; one from
+// the cache may be older than that.
+type state struct {
+	*store.Item
+	live bool
+}
+
+// attempt tries a change once. A nil item with a nil error means done; an item means that another write came first
+// and is what to try again on.
+type attempt func(now state) (*store.Item, Result, error)
+
+// optimistic is the loop behind every verb that changes an existing object. It starts from the cached state, which is nearly
+// always the current one and costs nothing, and goes on with what etcd holds where it was not. No refusal is given on a state
+// that may be stale. A dry run starts live, as it writes nothing that would show the difference. The context bounds the loop.
+func (s *Service) optimistic(ctx context.Context, t *Type, namespace, name string, live bool, try attempt) (Result, error) {
+	key := s.key(t, namespace, name)
+	now, err := s.current(ctx, t, key, name, live)
 	if err != nil {
 		return Result{}, err
 	}
-	live := false
 	for {
-		next, result, err := s.tryUpdate(ctx, p, t, part, w, item, change)
+		next, result, err := try(now)
 		switch {
 		case err == nil && next == nil:
 			return result, nil
-		case err != nil && (live || !mayBeStale(err)):
+		case err == nil:
+			now = state{next, true}
+		case now.live:
 			return Result{}, err
-		case next != nil:
-			item, live = next, true
-		default: // a refusal that a fresher state could change
-			if item, err = s.current(ctx, t, key, info.Name, true); err != nil {
-				return Result{}, err
+		default:
+			fresh, e := s.current(ctx, t, key, name, true)
+			if e != nil {
+				return Result{}, e
 			}
-			live = true
+			if fresh.Revision == now.Revision {
+				return Result{}, err // The state was the current one, so the refusal stands.
+			}
+			now = fresh
 		}
 		if ctx.Err() != nil {
 			return Result{}, api.ToError(ctx.Err())
@@ -190,56 +224,66 @@ func (s *Service) update(ctx context.Context, p authz.Permit, t *Type, part part
 	}
 }
 
-// mayBeStale reports whether an error can come from having looked at an old state.
-func mayBeStale(err error) bool {
-	return api.IsReason(err, metav1.StatusReasonConflict) || api.IsReason(err, metav1.StatusReasonInvalid) ||
-		api.IsReason(err, metav1.StatusReasonNotFound)
-}
-
-// current returns the object's item, from the cache or, for a live read or where the cache has none, from etcd.
-func (s *Service) current(ctx context.Context, t *Type, key, name string, live bool) (*store.Item, error) {
+// current returns the object's state: from etcd if it must be live or the cache has none, from the cache otherwise.
+func (s *Service) current(ctx context.Context, t *Type, key, name string, live bool) (state, error) {
 	cache := s.caches[t.Prefix]
 	if item := cache.Get(key); item != nil && !live {
-		return item, nil
+		return state{item, false}, nil
 	}
 	kv, found, _, err := s.Mirror.Etcd().Get(ctx, key)
 	if err != nil {
-		return nil, storeError(t, name, err)
+		return state{}, storeError(t, name, err)
 	}
 	if !found {
-		return nil, api.NotFound(t.GR(), name)
+		return state{}, api.NotFound(t.GR(), name)
 	}
-	return cache.Decode(kv), nil
+	return state{cache.Decode(kv), true}, nil
 }
 
-// tryUpdate attempts one round. A nil next with a nil error means done; a next item means that another
-// write came first and the round is to be repeated on it.
-func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part part, w Write, item *store.Item, change change) (next *store.Item, r Result, err error) {
-	old, err := s.object(t, item)
+// tryUpdate attempts one update.
+func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part part, w Write, now state, change change) (*store.Item, Result, error) {
+	old, err := s.object(t, now.Item)
 	if err != nil {
-		return nil, r, err
+		return nil, Result{}, err
 	}
 	o, err := change(old.DeepCopyObject().(Object))
 	if err != nil {
-		return nil, r, err
+		return nil, Result{}, err
 	}
 	a := s.attributes(p, t, admission.Update, o, old, w)
+	if part == nodeOnly {
+		a.Subresource = "binding" // also where the request is for the resource bindings
+	}
 	if err := s.Admission.Mutate(ctx, a); err != nil {
-		return nil, r, err
+		return nil, Result{}, err
 	}
 	if err := s.checkVersion(t, o, old); err != nil {
-		return nil, r, err
+		return nil, Result{}, err
 	}
 	if err := s.beforeUpdate(t, o, old, part); err != nil {
-		return nil, r, err
+		return nil, Result{}, err
 	}
 	if err := s.Admission.Validate(ctx, a); err != nil {
-		return nil, r, err
+		return nil, Result{}, err
 	}
 	if finished(o) {
-		return s.tryRemove(ctx, t, o, item, w.Options.DryRun)
+		return s.removeByUpdate(ctx, t, o, now, w.Options.DryRun)
 	}
-	return s.commitUpdate(ctx, t, o, item, w.Options.DryRun)
+	return s.commitUpdate(ctx, t, o, now, w.Options.DryRun)
+}
+
+// removeByUpdate removes an object of which the update took away the last thing that held it. The answer is the object as it
+// would have been stored, with the revision it had.
+func (s *Service) removeByUpdate(ctx context.Context, t *Type, o Object, now state, dryRun bool) (*store.Item, Result, error) {
+	if next, _, err := s.remove(ctx, t, now, dryRun); next != nil || err != nil {
+		return next, Result{}, err
+	}
+	_, draft, err := s.encode(t, o)
+	if err != nil {
+		return nil, Result{}, err
+	}
+	served, err := s.served(t, draft.At(now.Revision))
+	return nil, Result{Type: t, Item: served, Code: http.StatusOK}, err
 }
 
 // checkVersion enforces optimistic concurrency: a resourceVersion in the update must be the current one, and an update without
@@ -248,7 +292,7 @@ func (s *Service) checkVersion(t *Type, o, old Object) error {
 	revision := o.GetResourceVersion()
 	if revision == "" || revision == "0" {
 		if t.NeedsRevision {
-			return api.Invalid(t.GK(), o.GetName(), field.ErrorList{
+			return api.Invalid(schema.GroupKind{Group: t.Group, Kind: t.Resource}, o.GetName(), field.ErrorList{
 				field.Invalid(field.NewPath("metadata", "resourceVersion"), 0, "must be specified for an update"),
 			})
 		}
@@ -264,39 +308,47 @@ func (s *Service) checkVersion(t *Type, o, old Object) error {
 	return nil
 }
 
-func (s *Service) commitUpdate(ctx context.Context, t *Type, o Object, item *store.Item, dryRun bool) (*store.Item, Result, error) {
+// commitUpdate stores the object unless that would change nothing, which is only known of a live state.
+func (s *Service) commitUpdate(ctx context.Context, t *Type, o Object, now state, dryRun bool) (*store.Item, Result, error) {
 	value, draft, err := s.encode(t, o)
 	if err != nil {
 		return nil, Result{}, err
 	}
-	if bytes.Equal(value, item.Value) {
-		served, err := s.served(t, item)
+	if bytes.Equal(value, now.Value) {
+		if !now.live {
+			fresh, err := s.current(ctx, t, now.Key, now.Name, true)
+			if err != nil || fresh.Revision != now.Revision {
+				return fresh.Item, Result{}, err
+			}
+		}
+		served, err := s.served(t, now.Item)
 		return nil, Result{Type: t, Item: served, Code: http.StatusOK}, err
 	}
 	if dryRun {
-		served, err := s.served(t, draft.At(item.Revision))
+		served, err := s.served(t, draft.At(now.Revision))
 		return nil, Result{Type: t, Item: served, Code: http.StatusOK}, err
 	}
 	cache := s.caches[t.Prefix]
 	cache.Announce(draft)
-	revision, now, err := s.Mirror.Etcd().Update(ctx, item.Key, value, item.Revision, s.ttl(t))
+	revision, winner, err := s.Mirror.Etcd().Update(ctx, now.Key, value, now.Revision, s.ttl(t))
 	if err != nil {
 		cache.Retract(draft)
-		return s.lost(t, item, now, err)
+		next, err := s.lost(t, now.Item, winner, err)
+		return next, Result{}, err
 	}
 	served, err := s.served(t, draft.At(revision))
 	return nil, Result{Type: t, Item: served, Code: http.StatusOK}, err
 }
 
 // lost turns a conflict into the state to try again on.
-func (s *Service) lost(t *Type, item *store.Item, now store.KV, err error) (*store.Item, Result, error) {
+func (s *Service) lost(t *Type, item *store.Item, winner store.KV, err error) (*store.Item, error) {
 	if !errors.Is(err, store.ErrConflict) {
-		return nil, Result{}, storeError(t, item.Name, err)
+		return nil, storeError(t, item.Name, err)
 	}
-	if now.Revision == 0 {
-		return nil, Result{}, api.NotFound(t.GR(), item.Name)
+	if winner.Revision == 0 {
+		return nil, api.NotFound(t.GR(), item.Name)
 	}
-	return s.caches[t.Prefix].Decode(now), Result{}, nil
+	return s.caches[t.Prefix].Decode(winner), nil
 }
 
 // Update replaces an object, or its status, scale or other subresource.
@@ -310,15 +362,15 @@ func (s *Service) Update(ctx context.Context, p authz.Permit, body Body, w Write
 		return s.updateScale(ctx, p, t, body, w)
 	}
 	o := t.New()
-	if err := decodeInto(o, t.GVK(), body, w.Options.Validation, w.Warnings); err != nil {
+	if err := decodeInto(o, t.GVK(), t.shape(), body, w.Options.Validation, w.Warnings); err != nil {
 		return Result{}, err
 	}
-	if err := errors.Join(matchName(o, info), matchNamespace(t, o, info)); err != nil {
-		return Result{}, api.ToError(err)
+	if err := matchRequest(t, o, info.Name, info.Namespace); err != nil {
+		return Result{}, err
 	}
 	uid := o.GetUID()
 	result, err := s.update(ctx, p, t, partOf(info.Subresource), w, func(current Object) (Object, error) {
-		if err := checkExpected(t, current, uid, ""); err != nil {
+		if err := checkExpected(t.GR(), current, uid, ""); err != nil {
 			return nil, err
 		}
 		return o.DeepCopyObject().(Object), nil
@@ -330,17 +382,20 @@ func (s *Service) Update(ctx context.Context, p authz.Permit, body Body, w Write
 	return result, err
 }
 
-// createByUpdate creates the object that a PUT did not find, for the kinds that allow it. The right to create is
-// checked again, since the permit is for an update.
+// createByUpdate creates the object that a PUT did not find, for the kinds that allow it. The right to create it is asked
+// for, of the deniers too, since the permit is for an update.
 func (s *Service) createByUpdate(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
 	info := p.Info()
-	info.Verb, info.Name = "create", ""
-	if !p.IsSystem() {
-		decision, reason, err := s.Authorizer.Authorize(ctx, p.User(), info)
-		if err != nil || decision != authz.Allow {
-			info.Name = o.GetName()
-			return Result{}, authz.Refusal(p.User(), info, reason).Wrap(errors.Join(err, authz.ErrDenied))
-		}
+	info.Verb = "create"
+	if p.IsSystem() {
+		return s.create(ctx, p, t, o, w)
+	}
+	if s.Authorizer == nil {
+		return Result{}, authz.Refusal(p.User(), info, "").Wrap(authz.ErrDenied)
+	}
+	decision, reason, err := s.Authorizer.Authorize(ctx, p.User(), info)
+	if err != nil || decision != authz.Allow {
+		return Result{}, authz.Refusal(p.User(), info, reason).Wrap(errors.Join(err, authz.ErrDenied))
 	}
 	return s.create(ctx, p, t, o, w)
 }

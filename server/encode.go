@@ -3,10 +3,13 @@ package server
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/munnerz/goautoneg"
 	"sigs.k8s.io/yaml"
 
@@ -55,7 +58,7 @@ func negotiate(r *http.Request, watch bool) (format, error) {
 	}
 	for _, clause := range goautoneg.ParseAccept(accept) {
 		media, ok := mediaOf(clause, watch)
-		if !ok || !f.transform(clause, media) {
+		if !ok || clause.Q <= 0 || !f.transform(clause, media) {
 			continue
 		}
 		f.media = media
@@ -89,7 +92,7 @@ func (f *format) transform(clause goautoneg.Accept, media string) bool {
 		return known && media != mediaProtobuf
 	case asPartial, asPartialList:
 		f.as = as
-		return known && media != mediaProtobuf
+		return known
 	}
 	return false
 }
@@ -134,35 +137,96 @@ func (c *call) send(code int, b []byte) error {
 	case c.format.media == mediaJSON:
 		b = append(b, '\n')
 	}
-	h := c.w.Header()
-	h.Set("Content-Type", c.format.media)
-	h.Set("Content-Length", strconv.Itoa(len(b)))
-	c.w.WriteHeader(code)
-	_, err := c.w.Write(b)
-	return err
+	c.w.Header().Set("Content-Type", c.format.media)
+	out := &body{call: c, code: code, whole: true}
+	_, err := out.Write(b)
+	return errors.Join(err, out.Close())
 }
 
 // sendList streams a list. YAML and indented lists are gathered first.
 func (c *call) sendList(l *resource.List) error {
-	chunks := resource.Chunks{W: c.w, Buf: c.buffer()}
+	out := &body{call: c, code: http.StatusOK}
+	chunks := resource.Chunks{W: out, Buf: c.buffer()}
 	defer func() { c.recycle(chunks.Buf) }()
 	var gathered *bytes.Buffer
-	if c.format.media == mediaYAML || (c.format.pretty && l.Bytes <= maxPretty) {
+	if c.format.media == mediaYAML || (c.format.pretty && c.format.media == mediaJSON && l.Bytes <= maxPretty) {
 		gathered = &bytes.Buffer{}
 		chunks.W = gathered
 	} else {
 		c.w.Header().Set("Content-Type", c.format.media)
 	}
-	if err := c.writeList(l, &chunks); err != nil || gathered == nil {
-		return err
+	if err := c.writeList(l, &chunks); err != nil {
+		return err // A compressed answer stays unfinished, which the client notices.
+	}
+	if gathered == nil {
+		return out.Close()
 	}
 	return c.send(http.StatusOK, bytes.TrimSuffix(gathered.Bytes(), []byte("\n")))
+}
+
+// minCompressed is the length from which an answer is compressed, in bytes: below, the time is better spent elsewhere.
+const minCompressed = 128 << 10
+
+// body writes an answer, compressed if it is long and the client wants that. What its first Write is given decides, as a list that fits
+// into one chunk is written at once.
+type body struct {
+	*call
+	code  int
+	whole bool // the first Write is given everything
+	began bool
+	zip   *gzip.Writer
+}
+
+// Write writes a part of the answer.
+func (b *body) Write(p []byte) (int, error) {
+	if !b.began {
+		b.began = true
+		h := b.w.Header()
+		switch {
+		case len(p) > minCompressed && acceptsGzip(b.r):
+			h.Set("Content-Encoding", "gzip")
+			h.Add("Vary", "Accept-Encoding")
+			b.zip = b.gzipWriter(b.w)
+		case b.whole:
+			h.Set("Content-Length", strconv.Itoa(len(p)))
+		}
+		b.w.WriteHeader(b.code)
+	}
+	if b.zip != nil {
+		return b.zip.Write(p)
+	}
+	return b.w.Write(p)
+}
+
+// Close ends a compressed answer.
+func (b *body) Close() error {
+	if b.zip == nil {
+		return nil
+	}
+	err := b.zip.Close()
+	b.zippers.Put(b.zip)
+	return err
+}
+
+// gzipWriter takes a writer of the lowest level from the pool.
+func (s *REST) gzipWriter(w io.Writer) *gzip.Writer {
+	if z, ok := s.zippers.Get().(*gzip.Writer); ok {
+		z.Reset(w)
+		return z
+	}
+	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
+	if err != nil {
+		return gzip.NewWriter(w) // Not reachable: the level is a valid one.
+	}
+	return z
 }
 
 func (c *call) writeList(l *resource.List, chunks *resource.Chunks) error {
 	switch {
 	case c.format.as == asTable:
 		return c.service.WriteTable(l, chunks, c.format.include, c.now())
+	case c.format.as == asPartialList && c.format.media == mediaProtobuf:
+		return l.WritePartialProtobuf(chunks)
 	case c.format.as == asPartialList:
 		return l.WritePartial(chunks)
 	case c.format.as != "":

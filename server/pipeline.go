@@ -110,6 +110,9 @@ func (x *exchange) serve() error {
 	if err := x.limitClient(); err != nil {
 		return err
 	}
+	if err := x.recordReceived(); err != nil {
+		return err
+	}
 	if err := x.authorize(); err != nil {
 		return err
 	}
@@ -281,7 +284,7 @@ var errNobody = errors.New("the authenticator recognised nobody")
 // annotationClientID holds the Audit-ID header of a request: the client's name for it, and only that.
 const annotationClientID = "server.gatehouse.dev/client-audit-id"
 
-// beginAudit makes the request known to the audit log; for a write, durably so.
+// beginAudit makes the record that the request will end on, however it ends from here on.
 func (x *exchange) beginAudit() (err error) {
 	request := audit.Request{
 		AuditID: x.auditID, User: x.user, Info: x.info, SourceIPs: sourceIPs(x.r.Header, x.peer),
@@ -363,6 +366,15 @@ func (x *exchange) limitClient() (err error) {
 	return err
 }
 
+// recordReceived makes the request known to the audit log; for a write, durably so. Nothing before it has an effect, and what the
+// client limit refuses does not cost a write to the disk.
+func (x *exchange) recordReceived() error {
+	if err := x.record.Received(x.r.Context()); err != nil {
+		return fmt.Errorf("record that the request was received: %w", err)
+	}
+	return nil
+}
+
 // authorize turns the request into a permit to do exactly that.
 func (x *exchange) authorize() (err error) {
 	x.permit, err = x.s.cfg.Authorizer.Permit(x.r.Context(), x.user, x.info)
@@ -373,6 +385,7 @@ func (x *exchange) authorize() (err error) {
 		return nil
 	case errors.Is(err, authz.ErrDenied):
 		x.record.Annotate(audit.AnnotationDecision, "forbid")
+		x.record.Annotate(audit.AnnotationReason, api.ToError(err).Status.Message)
 	}
 	return err
 }

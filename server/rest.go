@@ -24,7 +24,8 @@ import (
 type REST struct {
 	service *resource.Service
 	now     func() time.Time
-	buffers sync.Pool // of *[]byte, for lists and watches
+	buffers sync.Pool // of *[]byte, for lists
+	zippers sync.Pool // of *gzip.Writer
 }
 
 // NewREST serves the resources of the service.
@@ -50,6 +51,9 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	if _, ok := s.service.Table.Lookup(info.Group, info.Version, info.Resource); !ok {
 		return api.PathNotFound()
 	}
+	if r.Method == http.MethodHead {
+		return methodNotAllowed()
+	}
 	var err error
 	if c.format, err = negotiate(r, info.Verb == "watch"); err != nil {
 		return err
@@ -70,10 +74,10 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	case "deletecollection":
 		return c.deleteCollection(ctx)
 	}
-	return api.MethodNotAllowed(info.GroupResource(), info.Verb)
+	return methodNotAllowed()
 }
 
-// optionKinds name the options of the changing verbs in error messages.
+// optionKind names the options of the changing verbs in error messages.
 func optionKind(verb string) string {
 	switch verb {
 	case "create":
@@ -95,10 +99,15 @@ func (c *call) write(ctx context.Context, verb string) error {
 	}
 	w := c.change()
 	w.Options = options
-	verbs := map[string]func(context.Context, authz.Permit, resource.Body, resource.Write) (resource.Result, error){
-		"create": c.service.Create, "update": c.service.Update, "patch": c.service.Patch,
+	var result resource.Result
+	switch verb {
+	case "create":
+		result, err = c.service.Create(ctx, c.permit, body, w)
+	case "update":
+		result, err = c.service.Update(ctx, c.permit, body, w)
+	default:
+		result, err = c.service.Patch(ctx, c.permit, body, w)
 	}
-	result, err := verbs[verb](ctx, c.permit, body, w)
 	if err == nil && result.Item != nil {
 		c.record.SetObject(result.Item.Name)
 	}
@@ -139,6 +148,7 @@ func (c *call) deleteCollection(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	c.seat.Charge(l.Bytes)
 	return c.sendList(l)
 }
 
@@ -189,6 +199,8 @@ func (c *call) encodeItem(r resource.Result) ([]byte, error) {
 	switch {
 	case c.format.as == asTable:
 		return c.service.AppendTable(b, t, i, i.Revision, c.format.include, true, c.now())
+	case c.format.as == asPartial && c.format.media == mediaProtobuf:
+		return t.AppendPartialProtobuf(b, i)
 	case c.format.as == asPartial:
 		return t.AppendPartial(b, i), nil
 	case c.format.as != "":
@@ -217,7 +229,7 @@ func (c *call) sendObject(code int, o runtime.Object) error {
 			return fmt.Errorf("encode %s: %w", gvk.Kind, err)
 		}
 		b := resource.AppendEnvelope(nil, gvk.GroupVersion().String(), gvk.Kind, len(raw))
-		return c.send(code, append(b, raw...))
+		return c.send(code, resource.AppendEnvelopeEnd(append(b, raw...)))
 	}
 	b, err := json.Marshal(o)
 	if err != nil {

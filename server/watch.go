@@ -25,6 +25,8 @@ const (
 	watchWrite = 30 * time.Second
 	// watchBatchBytes is how much of a batch is gathered before it is written.
 	watchBatchBytes = 64 << 10
+	// maxIdleFrames bounds the buffer that a watch keeps while it waits.
+	maxIdleFrames = 128 << 10
 )
 
 // watch streams changes until the client, the timeout or the server ends it.
@@ -46,6 +48,9 @@ func (c *call) watch(ctx context.Context) error {
 	expired := errorFor(err, http.StatusGone)
 	if err != nil && expired == nil {
 		return err
+	}
+	if watch != nil {
+		c.seat.Charge(watch.InitialBytes()) // It costs what a list of them would.
 	}
 	c.seat.Release()
 	c.record.ResponseStarted(http.StatusOK)
@@ -135,7 +140,7 @@ func (s *watchStream) fail(e *api.Error) error {
 		if err != nil {
 			return fmt.Errorf("encode status: %w", err)
 		}
-		s.scratch = append(resource.AppendEnvelope(s.scratch[:0], "v1", "Status", len(raw)), raw...)
+		s.scratch = resource.AppendEnvelopeEnd(append(resource.AppendEnvelope(s.scratch[:0], "v1", "Status", len(raw)), raw...))
 	} else {
 		b, err := json.Marshal(&status)
 		if err != nil {
@@ -175,6 +180,10 @@ func (s *watchStream) object(b []byte, t *resource.Type, change resource.Change)
 		definitions := !s.sentColumns
 		s.sentColumns = true
 		return s.service.AppendTable(b, t, change.Item, revision, s.format.include, definitions, s.now())
+	case s.format.as == asPartial && s.format.media == mediaProtobuf && bookmark:
+		return t.AppendPartialProtobufBookmark(b, change)
+	case s.format.as == asPartial && s.format.media == mediaProtobuf:
+		return t.AppendPartialProtobuf(b, change.Item)
 	case s.format.as == asPartial && bookmark:
 		return t.AppendPartialBookmark(b, change)
 	case s.format.as == asPartial:
@@ -205,20 +214,33 @@ func (s *watchStream) frame(eventType string) {
 	s.frames = protowire.AppendString(protowire.AppendTag(s.frames, 1, protowire.BytesType), eventType)
 	s.frames = protowire.AppendVarint(protowire.AppendTag(s.frames, 2, protowire.BytesType), uint64(raw))
 	s.frames = protowire.AppendBytes(protowire.AppendTag(s.frames, 1, protowire.BytesType), s.scratch)
-	s.frames = append(s.frames, 0x1a, 0, 0x22, 0)
+	s.frames = resource.AppendEnvelopeEnd(s.frames)
 	binary.BigEndian.PutUint32(s.frames[start:], uint32(len(s.frames)-start-4)) //nolint:gosec // A frame is far below 4 GiB.
 }
 
-// flush sends what is gathered.
+// flush sends what is gathered. The deadline is lifted afterwards: HTTP/2 resets a stream whose deadline passes, even while
+// there is nothing to write.
 func (s *watchStream) flush() error {
-	if err := s.control.SetWriteDeadline(s.now().Add(watchWrite)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+	if err := s.deadline(s.now().Add(watchWrite)); err != nil {
 		return err
 	}
 	if len(s.frames) > 0 {
 		if _, err := s.w.Write(s.frames); err != nil {
 			return err
 		}
-		s.frames = s.frames[:0]
+		if s.frames = s.frames[:0]; cap(s.frames) > maxIdleFrames {
+			s.frames = nil
+		}
 	}
-	return s.control.Flush()
+	if err := s.control.Flush(); err != nil {
+		return err
+	}
+	return s.deadline(time.Time{})
+}
+
+func (s *watchStream) deadline(at time.Time) error {
+	if err := s.control.SetWriteDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return err
+	}
+	return nil
 }

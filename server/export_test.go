@@ -1,0 +1,15 @@
+package server
+
+// What the fuzz targets need to see.
+var (
+	AcceptDocument = acceptDocument
+	AcceptSpec     = acceptSpec
+	SourceIPs      = sourceIPs
+)
+
+// The media types that AcceptDocument and AcceptSpec may choose.
+const (
+	TypeJSON       = typeJSON
+	TypeAggregated = typeAggregated
+	TypeSpec3      = typeSpec3
+)
