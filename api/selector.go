@@ -23,7 +23,7 @@ func ParseLabelSelector(s string) (labels.Selector, error) {
 	}
 	sel, err := labels.Parse(s)
 	if err != nil {
-		return nil, BadRequest("unable to parse requirement: %v", err)
+		return nil, BadRequest("%v", err)
 	}
 	if reqs, _ := sel.Requirements(); len(reqs) > MaxSelectorTerms {
 		return nil, BadRequest("the label selector has %d terms, the limit is %d", len(reqs), MaxSelectorTerms)

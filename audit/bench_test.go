@@ -35,7 +35,7 @@ func BenchmarkAppend(b *testing.B) {
 			b.ResetTimer()
 			b.RunParallel(func(pb *testing.PB) {
 				for pb.Next() {
-					rec, err := l.Begin(context.Background(), r)
+					rec, err := receive(context.Background(), l, r)
 					if err != nil {
 						b.Error(err)
 						return
@@ -61,7 +61,7 @@ func BenchmarkRead(b *testing.B) {
 	r := request(b, "GET", "/api/v1/namespaces/a/pods/b")
 	b.ReportAllocs()
 	for b.Loop() {
-		rec, err := l.Begin(context.Background(), r)
+		rec, err := receive(context.Background(), l, r)
 		if err != nil {
 			b.Fatal(err)
 		}

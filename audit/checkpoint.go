@@ -181,10 +181,29 @@ func (k signingKey) write(path string, p position, now time.Time) error {
 	return writeFile(path+SuffixCheckpoint, msg)
 }
 
+// removeTemporary removes what a process that was killed within writeFile left. The caller holds the lock of the log.
+func removeTemporary(path string) error {
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		return fmt.Errorf("audit: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		for _, suffix := range []string{SuffixCheckpoint, SuffixKey, SuffixPublicKey} {
+			if strings.HasPrefix(e.Name(), filepath.Base(path)+suffix+temporary) {
+				errs = append(errs, os.Remove(filepath.Join(filepath.Dir(path), e.Name())))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+const temporary = ".tmp"
+
 // writeFile puts data at name so that a crash leaves either the old or the new content. The directory is not synced: after
 // a power failure the old content may be back, which for a checkpoint is one that covers less.
 func writeFile(name string, data []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".tmp*") // mode 0600
+	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+temporary+"*") // mode 0600
 	if err != nil {
 		return fmt.Errorf("audit: %w", err)
 	}

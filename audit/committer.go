@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync/atomic"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Group commit
@@ -46,23 +48,24 @@ type committer struct {
 	clock  func() time.Time
 	logger *slog.Logger
 
-	hasher     *Hasher
-	buf        []byte
-	durable    position // on stable storage
-	written    position // in the file
-	unsynced   []*entry // between the two
-	retry      []*entry // to be written again after a failure; nobody waits for them
-	resumed    *entry   // the notice among retry that tells of the failure
-	failed     bool     // the file may hold bytes after durable
-	resized    bool     // the failure is that somebody else changed the file's size
-	failedAt   time.Time
-	attempted  time.Time // when the last attempt failed
-	signedSeq  uint64
-	signedAt   time.Time // zero until the first checkpoint of this process
-	failure    atomic.Pointer[failure]
-	checkpoint atomic.Pointer[failure] // why the last checkpoint could not be written
-	stats      counters
-	stopped    chan struct{}
+	hasher      *Hasher
+	buf         []byte
+	durable     position // on stable storage
+	written     position // in the file
+	unsynced    []*entry // between the two
+	retry       []*entry // to be written again after a failure; nobody waits for them
+	resumed     *entry   // the notice among retry that tells of the failure
+	failed      bool     // the file may hold bytes after durable
+	resized     bool     // the failure is that somebody else changed the file's size
+	failedAt    time.Time
+	attempted   time.Time // when the last attempt failed
+	signedSeq   uint64
+	signedAt    time.Time // zero until the first checkpoint of this process
+	failure     atomic.Pointer[failure]
+	checkpoint  atomic.Pointer[failure] // why the last checkpoint could not be written
+	stats       counters
+	syncSeconds prometheus.Histogram
+	stopped     chan struct{}
 }
 
 // failure is why the log cannot be written to.
@@ -75,7 +78,7 @@ func (f *failure) error() error {
 	return f.err
 }
 
-type counters struct{ records, syncs, bytes, refused, late atomic.Uint64 }
+type counters struct{ records, syncs, bytes, refused, late, failed atomic.Uint64 }
 
 // run commits until the queue is closed and empty.
 func (c *committer) run() {
@@ -265,9 +268,11 @@ func (c *committer) rotate() error {
 
 // sync makes what is written durable and tells those who wait.
 func (c *committer) sync() error {
+	start := time.Now()
 	if err := c.seg.file.Sync(); err != nil {
 		return fmt.Errorf("audit: sync: %w", err)
 	}
+	c.syncSeconds.Observe(time.Since(start).Seconds())
 	c.stats.syncs.Add(1)
 	c.durable = c.written
 	if c.failed {
@@ -293,6 +298,7 @@ func (c *committer) fail(err error) {
 	}
 	c.unsynced = nil
 	c.attempted = time.Now()
+	c.stats.failed.Add(1)
 	if !c.failed {
 		c.failed, c.failedAt = true, c.clock()
 		c.logger.Error("audit records cannot be written; writes are refused until they can", "error", err)

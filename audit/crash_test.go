@@ -33,7 +33,7 @@ func child(path string) {
 		go func() {
 			for i := 0; ; i++ {
 				id := fmt.Sprintf("%d-%d-%d", os.Getpid(), w, i)
-				rec, err := l.Begin(context.Background(), audit.Request{AuditID: id, Info: info})
+				rec, err := receive(context.Background(), l, audit.Request{AuditID: id, Info: info})
 				if err != nil {
 					panic(err)
 				}

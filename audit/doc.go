@@ -7,9 +7,10 @@
 //
 // # Promise
 //
-//   - [Log.Begin] of a request that can change something returns only when its RequestReceived line is on
+//   - [Record.Received] of a request that can change something returns only when its RequestReceived line is on
 //     stable storage. If that cannot be done, the request is refused and must not be executed.
-//   - No record is dropped. Records that nobody waits for are queued, and whoever adds to a full queue waits.
+//   - No record is dropped. Records that nobody waits for are queued, and whoever adds to a full queue waits. A flood of
+//     refusals is summed up: events say how many refusals they stand for, and the numbers add up to all of them.
 //   - A line that is changed, removed, added, repeated or moved is found by verification, with file and line number.
 //   - A log cut short is found, if the cut reaches back to the last checkpoint.
 //   - Bodies of secrets, service account tokens and token reviews are never written, whatever the policy says;
@@ -23,5 +24,5 @@
 // machine to rule that out. A policy that omits RequestReceived for a write, or does not record it at all,
 // gives up the first promise for that write; the former is still refused while records are known not to be writable. ResponseComplete lines become durable within a second; one that is lost in a
 // crash is replaced at the next start by a line whose outcome is "unknown", as long as its RequestReceived
-// line is within the last [RecoveryWindowBytes] of the log.
+// line is within the last [RecoveryWindowBytes] of the log. Refusals that wait to be summed up, those of the last second, are lost in a crash.
 package audit

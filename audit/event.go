@@ -49,6 +49,12 @@ const (
 	// AnnotationOutcome is "unknown" for a request that was running when the server died, and
 	// "not-executed" for one that was refused because its record was not durable in time.
 	AnnotationOutcome = AnnotationPrefix + "outcome"
+	// AnnotationSummarised is how many refusals an event stands for: itself, which was the last, and those like it since the
+	// event before it. Without it an event stands for itself.
+	AnnotationSummarised = AnnotationPrefix + "summarised"
+	// AnnotationSummarisedOver is "all" where those refusals were of whoever they were, because too many users or addresses
+	// were refused at the same time to tell them apart.
+	AnnotationSummarisedOver = AnnotationPrefix + "summarised-over"
 	// AnnotationNotice marks an event about the log itself and names its kind, for example "tail-cut".
 	AnnotationNotice = AnnotationPrefix + "notice"
 	// AnnotationRemovedThrough is the last sequence number that retention removed.

@@ -136,13 +136,13 @@ func testRefusal(t *testing.T, fail func(d *disk)) {
 	begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/before")).Finish(200, nil)
 	synctest.Wait() // so that the fault meets the next write and not the end of this one
 	fail(d)
-	_, err = l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/refused"))
+	_, err = receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/refused"))
 	refusedAs503(t, err)
 	if l.Healthy() == nil {
 		t.Error("the log says that it is healthy")
 	}
 	// The next write is the test whether recording works again; one case needs a second.
-	rec, err := l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/after"))
+	rec, err := receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/after"))
 	if err != nil {
 		rec = begin(t, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/after"))
 	}
@@ -218,13 +218,13 @@ func TestUnhealthyLogRefusesWhatItCouldLose(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.failWrites(slices.Repeat([]func(audit.File, []byte) (int, error){noSpace}, 1000)...)
-		_, err = l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
+		_, err = receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
 		refusedAs503(t, err)
-		_, err = l.Begin(context.Background(), request(t, "GET", "/api/v1/namespaces/a/secrets/b"))
+		_, err = receive(context.Background(), l, request(t, "GET", "/api/v1/namespaces/a/secrets/b"))
 		refusedAs503(t, err)
 		accepted := 0
 		for range 1000 {
-			rec, err := l.Begin(context.Background(), request(t, "GET", "/api/v1/pods"))
+			rec, err := receive(context.Background(), l, request(t, "GET", "/api/v1/pods"))
 			if err != nil {
 				refusedAs503(t, err)
 				break
@@ -260,7 +260,7 @@ func TestWriteWithoutAnIntentIsRefusedWhileUnhealthy(t *testing.T) {
 		if err := l.SetPolicy(context.Background(), p); err == nil {
 			t.Error("the policy was changed without a record of it")
 		}
-		_, err = l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
+		_, err = receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
 		refusedAs503(t, err)
 		closeLog(t, l)
 	})
@@ -283,7 +283,7 @@ func TestRecordThatIsLateRefusesTheRequest(t *testing.T) {
 					ctx, cancel = context.WithTimeout(ctx, time.Second)
 					defer cancel()
 				}
-				_, err = l.Begin(ctx, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
+				_, err = receive(ctx, l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
 				refusedAs503(t, err)
 				if errors.Is(err, context.DeadlineExceeded) != true {
 					t.Errorf("the cause is %v", err)

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/prometheus/client_golang/prometheus"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -77,6 +78,8 @@ type Log struct {
 	policy    atomic.Pointer[Policy]
 	queue     *queue
 	committer *committer
+	refusals  *refusals
+	metrics   []prometheus.Collector
 	lock      *os.File // nil for a stream
 }
 
@@ -91,11 +94,14 @@ func Open(o Options) (*Log, error) {
 	}
 	l := &Log{opts: o, queue: newQueue(o.MaxQueueBytes)}
 	l.policy.Store(o.Policy)
+	l.refusals = newRefusals(l)
 	c := &committer{
 		seg:   &segments{path: o.Path, maxSize: o.MaxSizeBytes, maxBackups: o.MaxBackups, maxAge: o.MaxAge, wrap: o.wrap},
 		queue: l.queue, clock: o.Clock, logger: o.Logger, hasher: NewHasher(), stopped: make(chan struct{}),
+		syncSeconds: newSyncSeconds(),
 	}
 	l.committer = c
+	l.metrics = l.newMetrics()
 	var first []*entry
 	if o.Path == "-" {
 		c.seg.path, c.seg.file = "", o.stdout
@@ -123,6 +129,9 @@ func (l *Log) openFile() ([]*entry, error) {
 	}
 	var err error
 	if l.lock, err = lock(o.Path); err != nil {
+		return nil, err
+	}
+	if err := removeTemporary(o.Path); err != nil {
 		return nil, err
 	}
 	key, cp, err := openCheckpoint(o)
@@ -260,6 +269,8 @@ type Stats struct {
 	Syncs   uint64 // groups made durable
 	Refused uint64 // writes refused because their record could not be written
 	Late    uint64 // writes refused because their record was not durable in time
+	Failed  uint64 // attempts to write or sync that failed
+	Similar uint64 // refusals that have no event of their own, see AnnotationSummarised
 	Queued  int    // bytes of memory held by records that are not durable
 }
 
@@ -268,13 +279,14 @@ func (l *Log) Stats() Stats {
 	n := &l.committer.stats
 	return Stats{
 		Records: n.records.Load(), Bytes: n.bytes.Load(), Syncs: n.syncs.Load(), Refused: n.refused.Load(), Late: n.late.Load(),
-		Queued: l.queue.fill(),
+		Failed: n.failed.Load(), Similar: l.refusals.similar.Load(), Queued: l.queue.fill(),
 	}
 }
 
 // Close writes what is queued, and a last checkpoint, and closes the files. Records of requests that end later are
 // lost, and reported as of unknown outcome by the next start. Only the first call does anything.
 func (l *Log) Close() error {
+	l.refusals.close()
 	l.queue.close()
 	<-l.committer.stopped
 	err := l.Healthy()
@@ -313,6 +325,14 @@ func (l *Log) append(ctx context.Context, event []byte) error {
 		l.committer.stats.late.Add(1)
 		return notWritten(fmt.Errorf("%w: %w", errLate, context.Cause(ctx)))
 	}
+}
+
+// queued queues an event that nobody waits for. The error is fit for the client.
+func (l *Log) queued(ctx context.Context, event []byte) error {
+	if err := l.queue.push(ctx, &entry{event: event}); err != nil {
+		return notWritten(err)
+	}
+	return nil
 }
 
 // errLate marks a record that was queued but not durable in time; it may still be written.

@@ -255,10 +255,10 @@ func TestClosedLogRefusesRequests(t *testing.T) {
 	running := begin(t, l, request(t, "GET", "/api/v1/pods"))
 	closeLog(t, l)
 	running.Finish(200, nil) // must neither block nor panic
-	_, err := l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
+	_, err := receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
 	var e *api.Error
 	if !errors.As(err, &e) || e.Code() != 503 || !strings.Contains(e.Status.Message, "audit record could not be written") {
-		t.Errorf("Begin = %v", err)
+		t.Errorf("Received = %v", err)
 	}
 	if err := l.Close(); err != nil {
 		t.Errorf("second Close = %v", err)

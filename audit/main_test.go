@@ -65,13 +65,22 @@ func closeLog(t testing.TB, l *audit.Log) {
 	}
 }
 
+// begin gives the record of a request that is about to be executed.
 func begin(t testing.TB, l *audit.Log, r audit.Request) *audit.Record {
 	t.Helper()
-	rec, err := l.Begin(context.Background(), r)
+	rec, err := receive(context.Background(), l, r)
 	if err != nil {
 		t.Fatal(err)
 	}
 	return rec
+}
+
+func receive(ctx context.Context, l *audit.Log, r audit.Request) (*audit.Record, error) {
+	rec, err := l.Begin(ctx, r)
+	if err == nil {
+		err = rec.Received(ctx)
+	}
+	return rec, err
 }
 
 // events are the events in the files, without the log's own notices.

@@ -2,6 +2,7 @@ package audit
 
 import (
 	"bytes"
+	stdjson "encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -51,34 +52,46 @@ func ParsePolicy(name string, data []byte) (*Policy, error) {
 	return p, nil
 }
 
+// noPolicy is for what cannot be read as a policy at all.
+func noPolicy(err error) error {
+	return fmt.Errorf("this is no %s %s: %w", eventAPIVersion, policyKind, err)
+}
+
 func decodePolicy(data []byte) (*Policy, error) {
 	if len(data) > MaxPolicyBytes {
 		return nil, fmt.Errorf("larger than %d bytes", MaxPolicyBytes)
 	}
-	if err := oneDocument(data); err != nil {
+	if err := oneMapping(data); err != nil {
 		return nil, err
 	}
 	encoded, err := yaml.YAMLToJSONStrict(data)
 	if err != nil {
-		return nil, err
+		return nil, noPolicy(err)
 	}
 	var p Policy
 	strict, err := json.UnmarshalStrict(encoded, &p)
+	var typeErr *stdjson.UnmarshalTypeError
+	if errors.As(err, &typeErr) {
+		err = fmt.Errorf("%s is a JSON %s, which is not what the field holds", typeErr.Field, typeErr.Value)
+	}
 	if err := errors.Join(append(strict, err)...); err != nil {
 		return nil, err
 	}
 	return &p, nil
 }
 
-// oneDocument refuses a file with several documents, of which all but the first would be ignored.
-func oneDocument(data []byte) error {
+// oneMapping refuses what is no mapping, and a file with several documents, of which all but the first would be ignored.
+func oneMapping(data []byte) error {
 	d := yamlv3.NewDecoder(bytes.NewReader(data))
 	var first, second yamlv3.Node
 	if err := d.Decode(&first); err != nil {
 		if errors.Is(err, io.EOF) {
 			return errors.New("the file is empty")
 		}
-		return err
+		return noPolicy(err)
+	}
+	if len(first.Content) == 0 || first.Content[0].Kind != yamlv3.MappingNode {
+		return noPolicy(fmt.Errorf("line %d: a mapping with apiVersion, kind and rules is wanted", max(first.Line, 1)))
 	}
 	if err := d.Decode(&second); !errors.Is(err, io.EOF) {
 		return errors.New("more than one document; a policy is a single one")

@@ -40,54 +40,76 @@ type Record struct {
 	log      *Log
 	decision decision
 	secret   bool
+	precedes bool // the RequestReceived event has to be durable before the request is executed
 
-	mu    sync.Mutex // guards the fields below
-	event Event      // Annotations are never nil
-	done  bool       // Finish or Close was called
+	mu       sync.Mutex // guards the fields below
+	event    Event      // Annotations are never nil
+	received bool       // Received was called: the request may have been executed
+	done     bool       // Finish or Close was called, or Received refused
 }
 
-// Begin starts the audit of a request. For a request that can change something, or opens a way into a pod or node, it
-// returns when the RequestReceived event is durable. The error is an *[api.Error] with code 503; the request must not be executed then.
-// A nil Record without an error means that the policy does not want the request recorded.
-func (l *Log) Begin(ctx context.Context, r Request) (*Record, error) {
+// Begin starts the audit of a request, which must not be executed before [Record.Received] has returned. A request that is
+// refused before that ends with Finish, and is on record with that one event. Of refusals with code 401 of one address, and with 429 of
+// one user, at most one a second is on record, see [AnnotationSummarised].
+//
+// The error is an *[api.Error] with code 503; the request must be refused then. A nil Record without an error means that the
+// policy does not want the request recorded.
+func (l *Log) Begin(_ context.Context, r Request) (*Record, error) {
 	d := l.policy.Load().decide(r.User, r.Info)
 	if d.level == LevelNone {
 		return nil, nil
 	}
+	if err := l.admit(false); err != nil {
+		return nil, err
+	}
 	rec := l.newRecord(r, d)
-	first := precedes(r.Info)
-	omitted := d.omit.has(StageRequestReceived)
-	if err := l.admit(first && !omitted, first || rec.secret); err != nil {
-		return nil, err
-	}
-	if omitted {
-		return rec, nil
-	}
-	event := rec.encode(StageRequestReceived, rec.event.RequestReceivedTimestamp.Time)
-	if !first {
-		if err := l.queue.push(ctx, &entry{event: event}); err != nil {
-			return nil, notWritten(err)
-		}
-		return rec, nil
-	}
-	if err := l.append(ctx, event); err != nil {
-		if errors.Is(err, errLate) {
-			rec.notExecuted()
-		}
-		return nil, err
-	}
+	rec.precedes = precedes(r.Info)
 	return rec, nil
 }
 
-// admit refuses requests while records cannot be written. A request that waits for its RequestReceived event is let through to that: it is
-// the test whether writing works again. Of the others, those that must not go unrecorded are refused at once, and the
+// Received records that the request is going to be executed. For one that can change something, or opens a way into a pod
+// or node, it returns when the RequestReceived event is durable. The error is an *[api.Error] with code 503; the request must not be
+// executed then, and its record has ended. It must be called once.
+func (r *Record) Received(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	omitted := r.decision.omit.has(StageRequestReceived)
+	r.mu.Lock()
+	r.received = true
+	var event []byte
+	if !omitted {
+		event = r.encode(StageRequestReceived, r.event.RequestReceivedTimestamp.Time)
+	}
+	r.mu.Unlock()
+	err := r.log.admit((r.precedes || r.secret) && (omitted || !r.precedes))
+	switch {
+	case err != nil || omitted:
+	case r.precedes:
+		err = r.log.append(ctx, event)
+	default:
+		err = r.log.queued(ctx, event)
+	}
+	if errors.Is(err, errLate) {
+		r.notExecuted()
+	}
+	if err != nil {
+		r.mu.Lock()
+		r.done = true
+		r.mu.Unlock()
+	}
+	return err
+}
+
+// admit refuses requests while records cannot be written. A request that waits for its RequestReceived event is not vital: it is
+// the test whether writing works again. Of the others, those that must not go unrecorded are, and are refused at once, and the
 // rest as soon as the queue is half full, so that those that run have room for their ResponseComplete.
-func (l *Log) admit(waits, vital bool) error {
+func (l *Log) admit(vital bool) error {
 	err := l.committer.failure.Load().error()
 	if err == nil {
 		return nil
 	}
-	if vital && !waits || 2*l.queue.fill() > l.opts.MaxQueueBytes {
+	if vital || 2*l.queue.fill() > l.opts.MaxQueueBytes {
 		return notWritten(err)
 	}
 	return nil
@@ -128,10 +150,15 @@ func (l *Log) newRecord(r Request, d decision) *Record {
 	return rec
 }
 
-// encode is called with mu held, or before the record is shared.
+// encode is called with mu held.
 func (r *Record) encode(stage Stage, at time.Time) []byte {
 	r.event.Stage = stage
 	r.event.StageTimestamp = metav1.NewMicroTime(at)
+	return r.bytes()
+}
+
+// bytes is called with mu held.
+func (r *Record) bytes() []byte {
 	return r.event.AppendJSON(make([]byte, 0, 1024+len(r.event.RequestObject)+len(r.event.ResponseObject)))
 }
 
@@ -174,7 +201,8 @@ func (r *Record) SetImpersonated(u api.User) {
 	r.event.ImpersonatedUser = &info
 }
 
-// SetObject records the name that the server chose for an object.
+// SetObject records the name of the object where the path does not have it: that in the body of a create, or the one that the
+// server chose. Events from then on have it, also that of a refusal.
 func (r *Record) SetObject(name string) {
 	if r == nil {
 		return
@@ -258,7 +286,9 @@ func (r *Record) Close() {
 
 // notExecuted ends a record whose request was refused because the record was late; it may yet appear in the log.
 func (r *Record) notExecuted() {
+	r.mu.Lock()
 	r.event.Annotations[AnnotationOutcome] = "not-executed"
+	r.mu.Unlock()
 	r.end(StageResponseComplete, 503, nil, func(event []byte) {
 		if err := r.log.queue.force(&entry{event: event}); err != nil {
 			r.log.opts.Logger.Error("an audit record came after the log was closed", "stage", StageResponseComplete)
@@ -274,13 +304,28 @@ func (r *Record) end(stage Stage, code int, status *metav1.Status, push func([]b
 	}
 	r.done = true
 	if r.decision.omit.has(stage) {
+		// The policy wants RequestReceived alone. A request that was refused before has that event only now.
+		if stage = StageRequestReceived; r.received || r.decision.omit.has(stage) {
+			r.mu.Unlock()
+			return
+		}
+	}
+	r.event.ResponseStatus = statusForLog(code, status, r.secret && r.mayQuoteBody())
+	if kind, ok := r.refusal(code); ok {
+		r.event.Stage, r.event.StageTimestamp = stage, metav1.NewMicroTime(r.log.opts.Clock())
 		r.mu.Unlock()
+		r.log.refusals.add(kind, r)
 		return
 	}
-	r.event.ResponseStatus = statusForLog(code, status, r.secret)
 	event := r.encode(stage, r.log.opts.Clock())
 	r.mu.Unlock()
 	push(event)
+}
+
+// mayQuoteBody reports whether what the client was told can hold a part of the body. Whoever refuses a request before it is received, or
+// does not authorize it, has not seen the body. It is called with mu held.
+func (r *Record) mayQuoteBody() bool {
+	return r.received && r.event.Annotations[AnnotationDecision] != "forbid"
 }
 
 // push queues an event that nobody waits for.

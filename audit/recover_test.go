@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -316,4 +317,20 @@ func FuzzParseCheckpoint(f *testing.F) {
 			t.Errorf("accepted %q, which is written %q", text, audit.CheckpointText(c))
 		}
 	})
+}
+
+// TestTemporaryFilesAreRemoved guards the directory from one more file with each crash in the middle of a checkpoint.
+func TestTemporaryFilesAreRemoved(t *testing.T) {
+	path := logPath(t)
+	closeLog(t, open(t, audit.Options{Path: path}))
+	left, mine := path+audit.SuffixCheckpoint+".tmp123", path+".tmp123"
+	write(t, left, []byte("half"))
+	write(t, mine, []byte("not the log's"))
+	closeLog(t, open(t, audit.Options{Path: path}))
+	if _, err := os.Stat(left); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("%s is still there: %v", left, err)
+	}
+	if _, err := os.Stat(mine); err != nil {
+		t.Error(err)
+	}
 }

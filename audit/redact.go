@@ -186,7 +186,8 @@ func precedes(info api.RequestInfo) bool {
 	return !info.IsReadOnly()
 }
 
-// statusForLog bounds the texts of a status. Where the request is about secrets, messages that may quote its body are left out.
+// statusForLog bounds the texts of a status. Where they may quote a body that holds credentials, messages that are not fixed are
+// left out.
 func statusForLog(code int, s *metav1.Status, secret bool) *metav1.Status {
 	if s == nil {
 		return &metav1.Status{Code: int32(code)}

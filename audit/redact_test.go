@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -221,6 +222,67 @@ func TestForgedLinesAreEscaped(t *testing.T) {
 	}
 	if diff := cmp.Diff(r.UserAgent, got[0].UserAgent); diff != "" {
 		t.Error(diff)
+	}
+}
+
+// TestRefusalOfSecretsSaysWhy guards two people: the owner of a secret whose body a message may quote, and the reviewer who wants to know why
+// somebody was refused.
+func TestRefusalOfSecretsSaysWhy(t *testing.T) {
+	for name, c := range map[string]struct {
+		received bool
+		decision string
+		code     int
+		shown    bool
+	}{
+		"not authorized":                   {true, "forbid", 403, true},
+		"refused by admission":             {true, "allow", 403, false},
+		"may not impersonate":              {false, "", 403, true},
+		"over its limit":                   {false, "", 429, true},
+		"invalid":                          {true, "allow", 422, false},
+		"cannot be decoded":                {true, "allow", 400, false},
+		"no authorizer has said who it is": {true, "", 403, false},
+		"conflict":                         {true, "allow", 409, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := logPath(t)
+			l := open(t, audit.Options{Path: path})
+			rec, err := l.Begin(context.Background(), request(t, "POST", "/api/v1/namespaces/a/secrets"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if c.received {
+				if err := rec.Received(context.Background()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if c.decision != "" {
+				rec.Annotate(audit.AnnotationDecision, c.decision)
+			}
+			rec.Finish(c.code, &metav1.Status{Message: "why"})
+			closeLog(t, l)
+			list := events(t, path)
+			want := "REDACTED"
+			if c.shown {
+				want = "why"
+			}
+			if got := list[len(list)-1].ResponseStatus.Message; got != want {
+				t.Errorf("the message is %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestRefusedObjectIsNamed guards the review of a create that a policy refused: only the body names the object.
+func TestRefusedObjectIsNamed(t *testing.T) {
+	path := logPath(t)
+	l := open(t, audit.Options{Path: path})
+	rec := begin(t, l, request(t, "POST", "/api/v1/namespaces/a/pods"))
+	rec.SetObject("web")
+	rec.Finish(403, &metav1.Status{Message: "refused by a policy"})
+	closeLog(t, l)
+	list := events(t, path)
+	if len(list) != 2 || list[0].ObjectRef.Name != "" || list[1].ObjectRef.Name != "web" {
+		t.Errorf("events %+v", list)
 	}
 }
 

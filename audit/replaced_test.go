@@ -87,7 +87,7 @@ func TestLogCutDuringAFailureIsNotFilledWithZeros(t *testing.T) {
 			t.Fatal(err)
 		}
 		d.failWrites(noSpace)
-		_, err = l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
+		_, err = receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
 		refusedAs503(t, err)
 		if err := os.Truncate(path, 10); err != nil { // to make room
 			t.Fatal(err)
@@ -115,7 +115,7 @@ func TestReplacedLogIsNotWrittenTo(t *testing.T) {
 		if err := l.Healthy(); err == nil || !strings.Contains(err.Error(), "replaced") {
 			t.Errorf("Healthy = %v", err)
 		}
-		_, err := l.Begin(context.Background(), request(t, "DELETE", "/api/v1/namespaces/a/pods/c"))
+		_, err := receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/c"))
 		refusedAs503(t, err)
 		if err := l.Close(); err == nil {
 			t.Error("Close does not say that the log could not be written")

@@ -11,6 +11,27 @@ import (
 
 const head = "# METADATA\n# custom:\n#   type: validate\n#   match: {kinds: [Pod]}\npackage gatehouse.policy.p\n\n"
 
+// TestCompileTakesReferences guards references that are fine from the check for those that are not.
+func TestCompileTakesReferences(t *testing.T) {
+	imports := strings.Replace(head, "gatehouse.policy.p\n", "gatehouse.policy.p\n\nimport data.gatehouse.lib.pods\n", 1)
+	for name, source := range map[string]string{
+		"a rule":                         imports + "deny contains \"x\" if pods.changed\n",
+		"a part of what a rule gives":    imports + "deny contains \"x\" if pods.spec.securityContext.sysctls[0].name\n",
+		"a whole package":                imports + "deny contains \"x\" if pods\n",
+		"a computed rule":                imports + "deny contains \"x\" if pods[input.name]\n",
+		"another policy":                 head + "deny contains x if some x in data.gatehouse.policy.no_latest_tag.deny\n",
+		"a rule of this policy":          head + "deny contains \"x\" if a.b.c\n\na.b := {\"c\": true}\n",
+		"a member of a set of this file": head + "deny contains \"x\" if s.x\n\ns contains \"x\" if input.y\n",
+		"a helper replaced for a query":  imports + "deny contains \"x\" if pods.changed with pods.changed as false\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, err := policies.Compile(bundle(t, "", source)); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
 func TestCompileRefuses(t *testing.T) {
 	for name, test := range map[string]struct {
 		source string
@@ -48,6 +69,11 @@ func TestCompileRefuses(t *testing.T) {
 		"an authorize policy that warns":               {"# METADATA\n# custom: {type: authorize, action: warn, match: {}}\npackage gatehouse.policy.p\n\ndeny contains \"x\"\n", `action "warn" is for policies of type validate only`},
 		"an authorize policy on kinds, which it lacks": {"# METADATA\n# custom: {type: authorize, match: {kinds: [Pod]}}\npackage gatehouse.policy.p\n\ndeny contains \"x\"\n", "use verbs and resources"},
 		"a validate policy on verbs, which it lacks":   {"# METADATA\n# custom: {type: validate, match: {verbs: [get]}}\npackage gatehouse.policy.p\n\ndeny contains \"x\"\n", "match.verbs and match.resources"},
+		"a misspelt rule of a helper":                  {strings.Replace(head, "gatehouse.policy.p\n", "gatehouse.policy.p\n\nimport data.gatehouse.lib.pods\n", 1) + "deny contains \"x\" if pods.contaners\n", "a.rego:9:22: data.gatehouse.lib.pods.contaners is not defined by any policy or helper (did you mean \"containers\"?)"},
+		"a misspelt function of a helper":              {strings.Replace(head, "gatehouse.policy.p\n", "gatehouse.policy.p\n\nimport data.gatehouse.lib.pods\n", 1) + "deny contains \"x\" if pods.labl(1)\n", "a.rego:9:22: undefined function data.gatehouse.lib.pods.labl"},
+		"a misspelt helper under another name":         {strings.Replace(head, "gatehouse.policy.p\n", "gatehouse.policy.p\n\nimport data.gatehouse.lib.pod as p\n", 1) + "deny contains \"x\" if {\n\tsome c in p.containers\n\tc.a\n}\n", "a.rego:10:12: data.gatehouse.lib.pod is not defined"},
+		"a misspelt root":                              {head + "deny contains \"x\" if not data.gatehous.lib.pods.changed\n", "a.rego:7:26: data.gatehous is not defined by any policy or helper (did you mean \"gatehouse\"?)"},
+		"data from elsewhere, in the head of a rule":   {head + "deny contains data.messages.x\n", "a.rego:7:15: data.messages is not defined"},
 		"annotations that are not YAML":                {"# METADATA\n# custom: {\npackage gatehouse.policy.p\n\ndeny contains \"x\"\n", "a.rego:"},
 	} {
 		t.Run(name, func(t *testing.T) {

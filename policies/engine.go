@@ -42,6 +42,7 @@ type Options struct {
 type Engine struct {
 	options Options
 	slots   chan struct{}
+	meters  *meters // nil in an engine that was not made by New
 	set     atomic.Pointer[Set]
 
 	mu     sync.Mutex // guards status and serializes loads
@@ -67,7 +68,7 @@ func New(o Options) (*Engine, error) {
 	if o.Timeout < 0 || o.MaxConcurrent < 0 {
 		return nil, fmt.Errorf("policies: timeout %v and %d concurrent reviews must not be negative", o.Timeout, o.MaxConcurrent)
 	}
-	e := &Engine{options: o, slots: make(chan struct{}, o.MaxConcurrent)}
+	e := &Engine{options: o, slots: make(chan struct{}, o.MaxConcurrent), meters: newMeters()}
 	return e, e.LoadBundle(Bundle{})
 }
 
@@ -182,7 +183,7 @@ func (e *Engine) begin(ctx context.Context, s *Set, f func(*evaluation)) {
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
 	}
-	f(&evaluation{set: s, ctx: ctx, cancel: cancel})
+	f(&evaluation{set: s, ctx: ctx, cancel: cancel, seconds: e.meters.seconds})
 }
 
 // deny evaluates one deny rule. A failure is a violation with the policy's action, or nothing if it says Ignore.
@@ -205,6 +206,7 @@ func (e *Engine) deny(ev *evaluation, p *policy, input ast.Value) []Violation {
 func (e *Engine) failed(ctx context.Context, p *policy, err error) bool {
 	e.options.Logger.ErrorContext(ctx, "policy could not be evaluated",
 		"policy", p.name, "failurePolicy", string(p.meta.FailurePolicy), "err", err)
+	e.meters.failures.WithLabelValues(p.name).Inc()
 	return p.meta.FailurePolicy != FailurePolicyIgnore
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Bounds of what one review returns. Text beyond a bound is cut, violations beyond it are counted in one last message.
@@ -48,14 +49,17 @@ var errPanic = errors.New("evaluation panicked")
 
 // evaluation is one request's use of a set: its deadline is shared by all policies asked.
 type evaluation struct {
-	set    *Set
-	ctx    context.Context
-	cancel topdown.Cancel
+	set     *Set
+	ctx     context.Context
+	cancel  topdown.Cancel
+	seconds *prometheus.HistogramVec
 }
 
 // eval runs the policy's query. A nil term means that the entry rule is undefined.
 func (e *evaluation) eval(p *policy, input ast.Value) (result *ast.Term, err error) {
+	start := time.Now()
 	defer func() {
+		e.seconds.WithLabelValues(p.name).Observe(time.Since(start).Seconds())
 		if r := recover(); r != nil {
 			result, err = nil, fmt.Errorf("%w: %v", errPanic, r)
 		}

@@ -23,10 +23,13 @@ const (
 func (e *Engine) LoadBundle(b Bundle) error {
 	e.mu.Lock() // held while compiling, so that the set of the load that began last is the one in use
 	defer e.mu.Unlock()
+	if e.meters == nil {
+		return errors.New("policies: an engine is made by New")
+	}
 	b.NoDefaults = b.NoDefaults || e.options.NoDefaults
 	set, err := Compile(b)
 	if err != nil {
-		e.status.Err = err
+		e.noteFailure(err)
 		return err
 	}
 	e.use(set)
@@ -41,7 +44,7 @@ func (e *Engine) use(set *Set) {
 			on++
 		}
 	}
-	e.set.Store(set)
+	e.meters.keep(e.set.Swap(set), set)
 	e.status = Status{Digest: set.digest, Policies: on}
 }
 
@@ -64,7 +67,15 @@ func (e *Engine) Load(dir string) error {
 func (e *Engine) fail(err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	e.noteFailure(err)
+}
+
+// noteFailure is called with mu held.
+func (e *Engine) noteFailure(err error) {
 	e.status.Err = err
+	if e.meters != nil {
+		e.meters.loadErrors.Inc()
+	}
 }
 
 func readDir(dir string) (Bundle, error) {
@@ -99,8 +110,8 @@ func (e *Engine) Watch(ctx context.Context, dir string) error {
 	}
 	f := follower{engine: e, dir: dir, log: e.options.Logger.With("dir", dir)}
 	f.sync(ctx) // what changed between the first load and the watch
-	quiet := time.NewTimer(0)
-	defer quiet.Stop()
+	quiet := time.NewTimer(settle)
+	quiet.Stop() // until there is an event
 	again := time.NewTicker(rescan)
 	defer again.Stop()
 	for {

@@ -19,7 +19,7 @@ import (
 	"github.com/gatehouse/gatehouse/policies"
 )
 
-// A mutation sets one leaf of a pod, and makes what is above it.
+// A mutation sets one leaf of a pod, and makes what is above it; or takes a part away.
 type mutation struct {
 	path string
 	set  func(*corev1.Pod)
@@ -51,8 +51,10 @@ func walk(t reflect.Type, path string, depth int, at func(reflect.Value) reflect
 	switch t.Kind() {
 	case reflect.Pointer:
 		add(path+" = non-nil", func(pod reflect.Value) { allocate(at(pod)) })
+		add(path+" = nil", func(pod reflect.Value) { at(pod).SetZero() })
 		walk(t.Elem(), path, depth+1, func(pod reflect.Value) reflect.Value { return allocate(at(pod)) }, add)
 	case reflect.Slice:
+		add(path+" = nil", func(pod reflect.Value) { at(pod).SetZero() })
 		walk(t.Elem(), path+"[0]", depth+1, func(pod reflect.Value) reflect.Value {
 			s := at(pod)
 			if s.Len() == 0 {

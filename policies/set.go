@@ -223,6 +223,9 @@ func (s *Set) compile(modules map[string]*ast.Module) error {
 	if s.compiler.Compile(modules); s.compiler.Failed() {
 		return located(s.compiler.Errors)
 	}
+	if err := s.checkReferences(); err != nil {
+		return err
+	}
 	ctx := context.Background()
 	var err error
 	if s.txn, err = s.store.NewTransaction(ctx); err != nil {

@@ -107,6 +107,7 @@ func CostOf(info api.RequestInfo) Cost {
 // clients that are not idle, new ones share a single account with the limits of one client.
 type Clients struct {
 	config   ClientsConfig
+	metrics  []metric
 	overflow *account // shared by clients that found no place
 
 	mu       sync.Mutex // guards everything below and every account
@@ -138,7 +139,7 @@ type Stats struct {
 // NewClients returns a limiter in which every client has its full budget.
 func NewClients(c ClientsConfig) *Clients {
 	c = c.withDefaults()
-	l := &Clients{config: c, accounts: make(map[string]*account), recent: list.New()}
+	l := &Clients{config: c, metrics: clientMetrics(), accounts: make(map[string]*account), recent: list.New()}
 	l.overflow = l.newAccount("")
 	return l
 }

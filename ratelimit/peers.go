@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"sync"
 	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
 )
 
 // Defaults of [PeersConfig]. One address may be a whole office or a load balancer, so the rate is far above
@@ -62,6 +64,8 @@ type Peers struct {
 	start       time.Time
 	seed        maphash.Seed
 	disabled    bool
+	refused     prometheus.Counter
+	penalized   prometheus.Counter
 
 	locks [peerLocks]sync.Mutex // locks[i%peerLocks] guards sets[i]
 	sets  []slotSet
@@ -97,6 +101,12 @@ func NewPeers(c PeersConfig) *Peers {
 		seed:        maphash.MakeSeed(),
 		disabled:    c.Disable,
 		sets:        make([]slotSet, sets),
+		refused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatehouse_ratelimit_peers_refused_total", Help: "Requests refused before authentication because of their address.",
+		}),
+		penalized: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "gatehouse_ratelimit_peers_failures_total", Help: "Failed authentications charged to their address.",
+		}),
 	}
 	if p.clock == nil {
 		p.clock = time.Now
@@ -123,6 +133,9 @@ func (p *Peers) Allow(addr netip.Addr) (retryAfter time.Duration, ok bool) {
 		next, wait = p.arith.take(tat, now, 1)
 		return next
 	})
+	if wait != 0 {
+		p.refused.Inc()
+	}
 	return time.Duration(wait), wait == 0
 }
 
@@ -132,6 +145,7 @@ func (p *Peers) Penalize(addr netip.Addr) {
 	if p.disabled {
 		return
 	}
+	p.penalized.Inc()
 	p.update(addr, func(tat, now int64) int64 {
 		return p.arith.charge(tat, now, p.failureCost, int64(maxPeerDebt))
 	})

@@ -161,9 +161,9 @@ func policyTypes() []*Type {
 func rbacTypes() []*Type {
 	return inGroup("rbac.authorization.k8s.io", "v1",
 		kind[rbacv1.ClusterRoleBinding](Type{check: checkBinding, Resource: "clusterrolebindings", Prefix: "clusterrolebindings", ValidName: pathName, CreateOnUpdate: true}),
-		kind[rbacv1.ClusterRole](Type{Resource: "clusterroles", Prefix: "clusterroles", ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.ClusterRole](Type{check: checkRole, Resource: "clusterroles", Prefix: "clusterroles", ValidName: pathName, CreateOnUpdate: true}),
 		kind[rbacv1.RoleBinding](Type{check: checkBinding, Resource: "rolebindings", Prefix: "rolebindings", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
-		kind[rbacv1.Role](Type{Resource: "roles", Prefix: "roles", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.Role](Type{check: checkRole, Resource: "roles", Prefix: "roles", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
 	)
 }
 
@@ -188,6 +188,7 @@ func admissionTypes() []*Type {
 	t := func(resource string, subs []Subresource) Type {
 		return Type{
 			Resource: resource, Prefix: resource, Categories: inExtensions, Subresources: subs, HasGeneration: true, NeedsRevision: true,
+			Inert: "this server stores admission webhooks and admission policies and does not call them yet; use Rego policies",
 		}
 	}
 	return inGroup("admissionregistration.k8s.io", "v1",
@@ -232,12 +233,16 @@ func discoveryTypes() []*Type {
 	)
 }
 
+const inertFlow = "this server has its own limits per client and does not act on API priority and fairness objects"
+
 func flowcontrolTypes() []*Type {
 	return inGroup("flowcontrol.apiserver.k8s.io", "v1",
 		kind[flowcontrolv1.FlowSchema](Type{
+			Inert:    inertFlow,
 			Resource: "flowschemas", Prefix: "flowschemas", Subresources: withStatus, HasGeneration: true,
 		}),
 		kind[flowcontrolv1.PriorityLevelConfiguration](Type{
+			Inert:    inertFlow,
 			Resource: "prioritylevelconfigurations", Prefix: "prioritylevelconfigurations", Subresources: withStatus, HasGeneration: true,
 		}),
 	)

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	utiljson "sigs.k8s.io/json"
 
 	"github.com/gatehouse/gatehouse/store"
 )
@@ -23,6 +24,14 @@ var metaPrefix = []byte(`{"metadata":`)
 // object's protobuf. The resourceVersion is not stored; it is the revision of the key.
 func (t *Type) encodeValue(o Object) ([]byte, error) {
 	o.SetResourceVersion("")
+	if t.StoredJSON {
+		o.GetObjectKind().SetGroupVersionKind(t.GVK())
+		value, err := json.Marshal(o)
+		if err != nil {
+			return nil, fmt.Errorf("encode %s: %w", t.Kind, err)
+		}
+		return append(value, '\n'), nil
+	}
 	raw, err := o.Marshal()
 	if err != nil {
 		return nil, fmt.Errorf("encode %s: %w", t.Kind, err)
@@ -74,6 +83,9 @@ func rawProtobuf(value []byte) (raw, typeMeta []byte, err error) {
 
 // decodeValue reads a stored value.
 func (t *Type) decodeValue(value []byte, revision int64) (Object, error) {
+	if t.StoredJSON {
+		return t.decodeJSONValue(value, revision)
+	}
 	raw, typeMeta, err := rawProtobuf(value)
 	if err != nil {
 		return nil, err
@@ -91,6 +103,32 @@ func (t *Type) decodeValue(value []byte, revision int64) (Object, error) {
 	}
 	o.SetResourceVersion(formatRevision(revision))
 	return o, nil
+}
+
+func (t *Type) decodeJSONValue(value []byte, revision int64) (Object, error) {
+	o := t.New()
+	if err := utiljson.UnmarshalCaseSensitivePreserveInts(value, o); err != nil {
+		return nil, fmt.Errorf("decode %s: %w", t.Kind, err)
+	}
+	if gvk := o.GetObjectKind().GroupVersionKind(); gvk != t.GVK() {
+		return nil, fmt.Errorf("the stored value is a %s, not a %s", gvk, t.GVK())
+	}
+	o.SetResourceVersion(formatRevision(revision))
+	return o, nil
+}
+
+// message returns the object's protobuf message, which most values hold as it is.
+func (t *Type) message(i *store.Item) ([]byte, error) {
+	if t.StoredJSON {
+		o, err := t.decodeJSONValue(i.Value, 0)
+		if err != nil {
+			return nil, err
+		}
+		o.SetResourceVersion("")
+		return o.Marshal()
+	}
+	raw, _, err := rawProtobuf(i.Value)
+	return raw, err
 }
 
 // Decode returns the item as a typed object that the caller may change.

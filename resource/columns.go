@@ -67,6 +67,8 @@ func columnsFor(t *Type) *columns {
 		c = eventColumns()
 	case "resource.k8s.io":
 		c = deviceColumns(t.Resource)
+	case "apiregistration.k8s.io":
+		c = apiServiceColumns()
 	case "admissionregistration.k8s.io":
 		c = admissionColumns(t.Resource)
 	default:

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -278,6 +279,57 @@ func mergeConditions(was, now []certificatesv1.CertificateSigningRequestConditio
 		}
 	}
 	return merged
+}
+
+// checkRole checks that each rule says what it is about. Rules of a namespaced role cannot be about paths.
+func checkRole(o, _ Object) (errs field.ErrorList) {
+	var rules []rbacv1.PolicyRule
+	namespaced := false
+	switch r := o.(type) {
+	case *rbacv1.Role:
+		rules, namespaced = r.Rules, true
+	case *rbacv1.ClusterRole:
+		rules = r.Rules
+		errs = checkAggregation(r.AggregationRule)
+	}
+	for i, r := range rules {
+		at := field.NewPath("rules").Index(i)
+		if len(r.Verbs) == 0 {
+			errs = append(errs, field.Required(at.Child("verbs"), "verbs must contain at least one value"))
+		}
+		if len(r.NonResourceURLs) > 0 {
+			if namespaced {
+				errs = append(errs, field.Invalid(at.Child("nonResourceURLs"), r.NonResourceURLs, "namespaced rules cannot apply to non-resource URLs"))
+			}
+			if len(r.APIGroups) > 0 || len(r.Resources) > 0 || len(r.ResourceNames) > 0 {
+				errs = append(errs, field.Invalid(at.Child("nonResourceURLs"), r.NonResourceURLs, "rules cannot apply to both regular resources and non-resource URLs"))
+			}
+			continue
+		}
+		if len(r.APIGroups) == 0 {
+			errs = append(errs, field.Required(at.Child("apiGroups"), "resource rules must supply at least one api group"))
+		}
+		if len(r.Resources) == 0 {
+			errs = append(errs, field.Required(at.Child("resources"), "resource rules must supply at least one resource"))
+		}
+	}
+	return errs
+}
+
+func checkAggregation(rule *rbacv1.AggregationRule) (errs field.ErrorList) {
+	if rule == nil {
+		return nil
+	}
+	at := field.NewPath("aggregationRule", "clusterRoleSelectors")
+	if len(rule.ClusterRoleSelectors) == 0 {
+		errs = append(errs, field.Required(at, "at least one clusterRoleSelector required if aggregationRule is non-nil"))
+	}
+	for i := range rule.ClusterRoleSelectors {
+		if _, err := metav1.LabelSelectorAsSelector(&rule.ClusterRoleSelectors[i]); err != nil {
+			errs = append(errs, field.Invalid(at.Index(i), rule.ClusterRoleSelectors[i], err.Error()))
+		}
+	}
+	return errs
 }
 
 // checkBinding keeps the role of a binding from being exchanged under its subjects, and checks that both are named.

@@ -46,7 +46,7 @@ func (t *Type) AppendPartial(b []byte, i *store.Item) []byte {
 
 // AppendProtobuf appends the object in the protobuf wire format, magic and envelope included.
 func (t *Type) AppendProtobuf(b []byte, i *store.Item) ([]byte, error) {
-	raw, _, err := rawProtobuf(i.Value)
+	raw, err := t.message(i)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", i.Key, err)
 	}
@@ -59,7 +59,7 @@ func (t *Type) AppendProtobuf(b []byte, i *store.Item) ([]byte, error) {
 // AppendPartialProtobuf appends the object's metadata as a PartialObjectMetadata in the protobuf wire format. It is field 1 there as it
 // is in every object, so the bytes are the stored ones.
 func (t *Type) AppendPartialProtobuf(b []byte, i *store.Item) ([]byte, error) {
-	meta, err := partialProtobuf(i)
+	meta, err := t.partialProtobuf(i)
 	if err != nil {
 		return nil, err
 	}
@@ -72,8 +72,8 @@ func (t *Type) AppendPartialProtobuf(b []byte, i *store.Item) ([]byte, error) {
 const metaVersion = "meta.k8s.io/v1"
 
 // partialProtobuf returns the metadata of an item as the message holds it: field 1 with its tag, without the resourceVersion.
-func partialProtobuf(i *store.Item) ([]byte, error) {
-	raw, _, err := rawProtobuf(i.Value)
+func (t *Type) partialProtobuf(i *store.Item) ([]byte, error) {
+	raw, err := t.message(i)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", i.Key, err)
 	}
@@ -312,15 +312,12 @@ func (l *List) eachItem(c *Chunks, add func([]byte, *store.Item) ([]byte, error)
 
 // WriteProtobuf writes the list in the protobuf wire format.
 func (l *List) WriteProtobuf(c *Chunks) error {
-	return l.writeProtobuf(c, l.Type.GroupVersion(), l.Type.Kind+"List", func(i *store.Item) ([]byte, error) {
-		raw, _, err := rawProtobuf(i.Value)
-		return raw, err
-	})
+	return l.writeProtobuf(c, l.Type.GroupVersion(), l.Type.Kind+"List", l.Type.message)
 }
 
 // WritePartialProtobuf writes the metadata of the objects as a PartialObjectMetadataList in the protobuf wire format.
 func (l *List) WritePartialProtobuf(c *Chunks) error {
-	return l.writeProtobuf(c, metaVersion, "PartialObjectMetadataList", partialProtobuf)
+	return l.writeProtobuf(c, metaVersion, "PartialObjectMetadataList", l.Type.partialProtobuf)
 }
 
 // writeProtobuf goes over the items twice, as the length stands before the content.

@@ -95,9 +95,9 @@ func inGroup(group, version string, types ...*Type) []*Type {
 // Builtin is the table of the resources that Kubernetes 1.36 serves by default.
 func Builtin() (*Table, error) {
 	return NewTable(slices.Concat(
-		coreTypes(), appsTypes(), eventsTypes(), authenticationTypes(), authorizationTypes(),
+		coreTypes(), apiRegistrationTypes(), appsTypes(), eventsTypes(), authenticationTypes(), authorizationTypes(),
 		autoscalingTypes(), batchTypes(), certificatesTypes(), networkingTypes(), policyTypes(), rbacTypes(),
-		storageTypes(), admissionTypes(), schedulingTypes(), coordinationTypes(), nodeTypes(), discoveryTypes(),
+		storageTypes(), admissionTypes(), apiExtensionsTypes(), schedulingTypes(), coordinationTypes(), nodeTypes(), discoveryTypes(),
 		resourceTypes(), flowcontrolTypes(),
 	)...)
 }

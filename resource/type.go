@@ -52,6 +52,11 @@ type Type struct {
 	// StoredVersion is written into stored values where it is not Version: the reference keeps
 	// some kinds under an older version that has the same encoding.
 	StoredVersion string
+	// StoredJSON keeps objects in etcd as JSON, as the reference does with those that its extension servers own.
+	StoredJSON bool
+	// Inert says, in a warning to whoever writes an object of the type, that this server stores it without acting on it. Empty
+	// for types that mean here what they say.
+	Inert string
 	// StoredAs converts to and from another served type that owns the stored form; nil for
 	// types that store themselves.
 	StoredAs *Conversion

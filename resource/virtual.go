@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"slices"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -309,6 +310,7 @@ func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w
 		for key, value := range b.Labels {
 			metav1.SetMetaDataLabel(&pod.ObjectMeta, key, value)
 		}
+		setScheduled(pod, s.now())
 		return pod, nil
 	}
 	_, err := s.optimistic(ctx, pods, b.Namespace, name, w.Options.DryRun, func(now state) (*store.Item, Result, error) {
@@ -318,4 +320,12 @@ func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w
 		return nil, err
 	}
 	return &metav1.Status{Status: metav1.StatusSuccess, Code: http.StatusCreated}, nil
+}
+
+// setScheduled records that the pod has a node, as the scheduler's binding means.
+func setScheduled(pod *corev1.Pod, now metav1.Time) {
+	pod.Status.Conditions = slices.DeleteFunc(pod.Status.Conditions, func(c corev1.PodCondition) bool { return c.Type == corev1.PodScheduled })
+	pod.Status.Conditions = append(pod.Status.Conditions, corev1.PodCondition{
+		Type: corev1.PodScheduled, Status: corev1.ConditionTrue, LastTransitionTime: now,
+	})
 }

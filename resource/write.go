@@ -24,6 +24,8 @@ type Write struct {
 	Warnings *api.Warnings
 	// Annotate adds to the audit record; nil is allowed.
 	Annotate func(key, value string)
+	// Named tells the audit record the name of an object to be created, which the path does not hold; nil is allowed.
+	Named func(name string)
 }
 
 // Create stores a new object, or answers a request to a virtual resource or subresource.
@@ -73,6 +75,12 @@ func (s *Service) create(ctx context.Context, p authz.Permit, t *Type, o Object,
 // tryCreate attempts to create an object that has a name.
 func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
 	name := o.GetName()
+	if w.Named != nil {
+		w.Named(name)
+	}
+	if t.Inert != "" {
+		w.Warnings.Add(t.Inert)
+	}
 	a := s.attributes(p, t, admission.Create, o, nil, w)
 	if err := s.Admission.Mutate(ctx, a); err != nil {
 		return Result{}, err

@@ -6,12 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"mime"
 	"net/http"
+	"strings"
 	"sync"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"sigs.k8s.io/yaml"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/audit"
@@ -89,6 +92,9 @@ func optionKind(verb string) string {
 }
 
 func (c *call) write(ctx context.Context, verb string) error {
+	if media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); verb == "patch" && err == nil && strings.HasPrefix(media, "application/apply-patch+") {
+		return api.UnsupportedMediaType("server-side apply (%s) is not implemented yet; use client-side apply or another patch type", media)
+	}
 	options, err := resource.ParseWriteOptions(optionKind(verb), c.r.URL.Query())
 	if err != nil {
 		return err
@@ -97,6 +103,7 @@ func (c *call) write(ctx context.Context, verb string) error {
 	if err != nil {
 		return err
 	}
+	c.recordRequest(body)
 	w := c.change()
 	w.Options = options
 	var result resource.Result
@@ -115,7 +122,7 @@ func (c *call) write(ctx context.Context, verb string) error {
 }
 
 func (c *call) change() resource.Write {
-	return resource.Write{Warnings: warningsOf(c.r.Context()), Annotate: c.record.Annotate}
+	return resource.Write{Warnings: warningsOf(c.r.Context()), Annotate: c.record.Annotate, Named: c.record.SetObject}
 }
 
 func (c *call) delete(ctx context.Context) error {
@@ -178,6 +185,24 @@ func (c *call) body() (resource.Body, error) {
 	return resource.Body{ContentType: c.r.Header.Get("Content-Type"), Data: data}, nil
 }
 
+// recordRequest gives the body to the audit record, as JSON, where its policy asks for that. What cannot be turned into JSON will be
+// refused and is not recorded.
+func (c *call) recordRequest(body resource.Body) {
+	if !c.record.WantsRequestObject() {
+		return
+	}
+	data := body.Data
+	if strings.Contains(body.ContentType, "yaml") {
+		var err error
+		if data, err = yaml.YAMLToJSON(data); err != nil {
+			return
+		}
+	}
+	if json.Valid(data) {
+		c.record.SetRequestObject(data)
+	}
+}
+
 // answer encodes a result, or passes the error on to be rendered by the pipeline.
 func (c *call) answer(r resource.Result, err error) error {
 	if err != nil {
@@ -185,6 +210,9 @@ func (c *call) answer(r resource.Result, err error) error {
 	}
 	if r.Item == nil {
 		return c.sendObject(r.Code, r.Object)
+	}
+	if c.record.WantsResponseObject() {
+		c.record.SetResponseObject(r.Type.AppendObject(nil, r.Item))
 	}
 	b, err := c.encodeItem(r)
 	if err != nil {

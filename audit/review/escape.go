@@ -2,13 +2,14 @@ package review
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
 
 // Escape makes text from a log safe to show on a terminal: control characters (C0, DEL, C1), characters that change the
-// direction of writing or are not visible, and bytes that are not UTF-8 become \xNN or \uNNNN.
+// direction of writing or are not visible, and bytes that are not UTF-8 become \n, \r, \t, \xNN or \uNNNN.
 func Escape(s string) string {
 	if !strings.ContainsFunc(s, hostile) && utf8.ValidString(s) {
 		return s
@@ -20,6 +21,8 @@ func Escape(s string) string {
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case !hostile(r):
 			b.WriteRune(r)
+		case r == '\n', r == '\r', r == '\t':
+			b.WriteString(strings.Trim(strconv.QuoteRune(r), "'"))
 		case r < 0x80:
 			fmt.Fprintf(&b, `\x%02x`, r)
 		default:

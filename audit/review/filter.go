@@ -2,6 +2,7 @@ package review
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -41,8 +42,10 @@ type Filter struct {
 	// Stage is the stage of the event. Empty matches the stages that end a request, ResponseComplete and Panic, so that each request
 	// appears once.
 	Stage audit.Stage
-	// Limit ends the search after so many events; 0 does not.
+	// Limit ends the search after so many events, counted from the beginning of the log; 0 does not.
 	Limit int
+	// Tail keeps the last so many events, at most MaxTail; 0 keeps all. It excludes Limit.
+	Tail int
 }
 
 // Bounds of ParseFilter.
@@ -51,9 +54,12 @@ const (
 	MaxFilterTermBytes = 4 << 10
 )
 
+// MaxTail bounds Filter.Tail: these events are held in memory, a few kilobytes each unless bodies are recorded.
+const MaxTail = 10_000
+
 // FilterKeys are the keys that ParseFilter knows.
 func FilterKeys() []string {
-	return []string{"user", "verb", "resource", "namespace", "name", "id", "code", "decision", "since", "until", "stage", "limit"}
+	return []string{"user", "verb", "resource", "namespace", "name", "id", "code", "decision", "since", "until", "stage", "limit", "tail"}
 }
 
 // ParseFilter reads terms of the form key=value, each key once. The code is a number or a class such as 4xx, the
@@ -80,6 +86,9 @@ func ParseFilter(terms []string, now time.Time) (Filter, error) {
 		if err := f.set(key, value, now); err != nil {
 			return Filter{}, fmt.Errorf("filter: %s: %w", key, err)
 		}
+	}
+	if f.Limit > 0 && f.Tail > 0 {
+		return Filter{}, errors.New("filter: limit, the first events, and tail, the last, exclude each other")
 	}
 	if !f.Since.IsZero() && !f.Until.IsZero() && !f.Since.Before(f.Until) {
 		return Filter{}, fmt.Errorf("filter: since (%s) is not before until (%s)", f.Since.Format(time.RFC3339), f.Until.Format(time.RFC3339))
@@ -120,6 +129,10 @@ func (f *Filter) set(key, value string, now time.Time) (err error) {
 	case "limit":
 		if f.Limit, err = strconv.Atoi(value); err != nil || f.Limit < 1 {
 			return fmt.Errorf("%q is not a positive number", value)
+		}
+	case "tail":
+		if f.Tail, err = strconv.Atoi(value); err != nil || f.Tail < 1 || f.Tail > MaxTail {
+			return fmt.Errorf("%q is not a number from 1 to %d", value, MaxTail)
 		}
 	default:
 		return fmt.Errorf("unknown key, the keys are %s", strings.Join(FilterKeys(), ", "))

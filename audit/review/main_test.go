@@ -41,6 +41,9 @@ func record(t testing.TB, l *audit.Log, user, method, target string, code int, c
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := rec.Received(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	if change != nil {
 		change(&r, rec)
 	}

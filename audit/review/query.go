@@ -1,12 +1,14 @@
 package review
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"slices"
 
 	"github.com/gatehouse/gatehouse/audit"
 )
@@ -28,7 +30,8 @@ type Stats struct {
 }
 
 // Query calls do for every event of the log at path that the filter selects, in the order of the log, until do returns
-// an error, which it returns. A line that is no event is counted and passed over: use Verify to judge it.
+// an error, which it returns. A line that is no event is counted and passed over: use Verify to judge it. A query for
+// the last events reads the newest files first and does not go further back, or count further, than it has to.
 func Query(ctx context.Context, path string, f Filter, do func(Found) error) (Stats, error) {
 	files, err := open(path, nil)
 	if err != nil {
@@ -39,6 +42,9 @@ func Query(ctx context.Context, path string, f Filter, do func(Found) error) (St
 	}
 	defer closeAll(files)
 	q := query{filter: f, needles: f.needles(), do: do}
+	if f.Tail > 0 {
+		return q.tail(ctx, files)
+	}
 	for _, file := range files {
 		err := q.file(ctx, file)
 		if errors.Is(err, errEnough) {
@@ -50,6 +56,49 @@ func Query(ctx context.Context, path string, f Filter, do func(Found) error) (St
 	}
 	return q.stats, nil
 }
+
+// tail calls do for the last events.
+func (q *query) tail(ctx context.Context, files []*os.File) (Stats, error) {
+	do := q.do
+	var last []Found
+	for _, file := range slices.Backward(files) {
+		r := ring{max: q.filter.Tail - len(last)}
+		q.do = r.add
+		if err := q.file(ctx, file); err != nil {
+			return q.stats, err
+		}
+		if last = append(r.ordered(), last...); len(last) == q.filter.Tail {
+			break
+		}
+	}
+	q.stats.Matched = uint64(len(last))
+	for _, found := range last {
+		if err := do(found); err != nil {
+			return q.stats, err
+		}
+	}
+	return q.stats, nil
+}
+
+// ring keeps the last max of what is added, max being positive.
+type ring struct {
+	max   int
+	kept  []Found
+	first int // index of the oldest, once kept is full
+}
+
+func (r *ring) add(f Found) error {
+	f.Raw = bytes.Clone(f.Raw)
+	if len(r.kept) < r.max {
+		r.kept = append(r.kept, f)
+		return nil
+	}
+	r.kept[r.first] = f
+	r.first = (r.first + 1) % r.max
+	return nil
+}
+
+func (r *ring) ordered() []Found { return slices.Concat(r.kept[r.first:], r.kept[:r.first]) }
 
 // errEnough ends a query that found as many events as it may.
 var errEnough = errors.New("limit reached")

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -12,6 +13,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/audit"
@@ -144,6 +146,41 @@ func TestQueryStopsWhenToldTo(t *testing.T) {
 	}
 }
 
+// TestTail guards the reviewer from being shown the oldest events of a long log.
+func TestTail(t *testing.T) {
+	path := story(t)
+	if files, err := audit.Segments(path); err != nil || len(files) < 3 {
+		t.Fatalf("segments %v, %v: the story is too short", files, err)
+	}
+	lines := func(f review.Filter) (at []string) {
+		t.Helper()
+		s, err := review.Query(context.Background(), path, f, func(found review.Found) error {
+			if !json.Valid(found.Raw) {
+				t.Errorf("the line is %q", found.Raw)
+			}
+			at = append(at, fmt.Sprintf("%s:%d", found.File, found.Line))
+			return nil
+		})
+		if err != nil || s.Matched != uint64(len(at)) {
+			t.Errorf("%+v, %v for %d events", s, err, len(at))
+		}
+		return at
+	}
+	for _, user := range []string{"", "alice"} {
+		all := lines(review.Filter{User: user})
+		for n := 1; n <= len(all)+1; n++ {
+			want := all[max(len(all)-n, 0):]
+			if diff := cmp.Diff(want, lines(review.Filter{User: user, Tail: n})); diff != "" {
+				t.Errorf("user %q, last %d (-want +got):\n%s", user, n, diff)
+			}
+		}
+	}
+	stop := errors.New("stop")
+	if _, err := review.Query(context.Background(), path, review.Filter{Tail: 2}, func(review.Found) error { return stop }); !errors.Is(err, stop) {
+		t.Errorf("Query = %v", err)
+	}
+}
+
 func TestTableIsSafeForATerminal(t *testing.T) {
 	path := story(t)
 	var out bytes.Buffer
@@ -203,11 +240,24 @@ func TestJSONIsSafeForATerminalAndMeansTheSame(t *testing.T) {
 	}
 }
 
+// TestTableTellsHowManyRefusals guards a reviewer from taking a flood for one request.
+func TestTableTellsHowManyRefusals(t *testing.T) {
+	var out bytes.Buffer
+	e := audit.Event{
+		Stage: audit.StageResponseComplete, ResponseStatus: &metav1.Status{Code: 429, Message: "too many requests"},
+		Annotations: map[string]string{audit.AnnotationSummarised: "400"},
+	}
+	if err := review.NewTable(&out).Write(review.Found{Event: e}); err != nil || !strings.Contains(out.String(), "400 refusals, the last: too many requests") {
+		t.Errorf("%v: %s", err, out.String())
+	}
+}
+
 func TestEscape(t *testing.T) {
 	cases := map[string]struct{ in, want string }{
 		"plain text stays":       {"pods \"x\" é 日本", "pods \"x\" é 日本"},
 		"ANSI sequence":          {"\x1b[31m", `\x1b[31m`},
-		"newline and delete":     {"a\nb\x7f", `a\x0ab\x7f`},
+		"newline and delete":     {"a\nb\x7f", `a\nb\x7f`},
+		"other white space":      {"a\r\tb\v", `a\r\tb\x0b`},
 		"C1 control":             {"\u009b2J", `\u009b2J`},
 		"bidi override":          {"\u202egnp.exe", `\u202egnp.exe`},
 		"bidi isolate":           {"\u2066x\u2069", `\u2066x\u2069`},
@@ -248,6 +298,9 @@ func TestFilterErrorsSayWhatIsWrong(t *testing.T) {
 		"stage":             {[]string{"stage=Done"}, "none of"},
 		"limit zero":        {[]string{"limit=0"}, "positive"},
 		"limit no number":   {[]string{"limit=x"}, "positive"},
+		"tail zero":         {[]string{"tail=0"}, "from 1 to"},
+		"tail too long":     {[]string{fmt.Sprint("tail=", review.MaxTail+1)}, "from 1 to"},
+		"tail and limit":    {[]string{"tail=1", "limit=1"}, "exclude"},
 		"too long":          {[]string{"user=" + strings.Repeat("x", review.MaxFilterTermBytes)}, "longer"},
 		"too many terms":    {make([]string, review.MaxFilterTerms+1), "terms"},
 	}
@@ -270,7 +323,7 @@ func FuzzParseFilter(f *testing.F) {
 		if err != nil {
 			return
 		}
-		if filter.CodeMin < 0 || filter.CodeMax > 599 || filter.CodeMin > filter.CodeMax || filter.Limit < 0 || filter.Since.After(noon()) && filter.Since.Equal(filter.Until) {
+		if filter.CodeMin < 0 || filter.CodeMax > 599 || filter.CodeMin > filter.CodeMax || filter.Limit < 0 || filter.Tail < 0 || filter.Tail > review.MaxTail || filter.Since.After(noon()) && filter.Since.Equal(filter.Until) {
 			t.Errorf("%q gives %+v", text, filter)
 		}
 		filter.Match(&audit.Event{})

@@ -128,6 +128,13 @@ func reasonOf(e *audit.Event) string {
 	if outcome := e.Annotations[audit.AnnotationOutcome]; outcome != "" {
 		return "outcome " + outcome
 	}
+	if n := e.Annotations[audit.AnnotationSummarised]; n != "" {
+		return n + " refusals, the last: " + messageOf(e)
+	}
+	return messageOf(e)
+}
+
+func messageOf(e *audit.Event) string {
 	if s := e.ResponseStatus; s != nil && s.Code >= 400 && s.Message != "" {
 		return s.Message
 	}

@@ -255,7 +255,7 @@ func (p *parts) audited(ctx context.Context, why string, info api.RequestInfo, d
 	}
 	record.Annotate(audit.AnnotationDecision, "allow")
 	record.Annotate(audit.AnnotationReason, why)
-	w.Annotate = record.Annotate
+	w.Annotate, w.Named = record.Annotate, record.SetObject
 	if err := do(w); err != nil {
 		e := api.ToError(err)
 		record.Finish(e.Code(), &e.Status)

@@ -291,19 +291,26 @@ func (p *parts) makeServer(context.Context) error {
 	if p.log != nil {
 		auditor = p.log
 	}
+	peers := ratelimit.NewPeers(ratelimit.PeersConfig{Rate: o.PeerRateLimit, Burst: o.PeerRateBurst, Disable: o.PeerRateLimit == 0})
+	clients := ratelimit.NewClients(ratelimit.ClientsConfig{
+		Rate: o.ClientRateLimit, Burst: o.ClientRateBurst, DisableRate: o.ClientRateLimit == 0,
+		Seats: o.MaxRequestsInflight + o.MaxMutatingRequestsInflight,
+	})
+	registry := prometheus.NewRegistry()
+	observed := []prometheus.Collector{p.engine, peers, clients}
+	if p.log != nil {
+		observed = append(observed, p.log)
+	}
+	for _, c := range observed {
+		if err := registry.Register(c); err != nil {
+			return fmt.Errorf("metrics: %w", err)
+		}
+	}
 	p.server, err = server.New(server.Config{
-		Peers: ratelimit.NewPeers(ratelimit.PeersConfig{
-			Rate: o.PeerRateLimit, Burst: o.PeerRateBurst, Disable: o.PeerRateLimit == 0,
-		}),
-		Authenticator: p.authn,
-		Auditor:       auditor,
-		Clients: ratelimit.NewClients(ratelimit.ClientsConfig{
-			Rate: o.ClientRateLimit, Burst: o.ClientRateBurst, DisableRate: o.ClientRateLimit == 0,
-			Seats: o.MaxRequestsInflight + o.MaxMutatingRequestsInflight,
-		}),
+		Peers: peers, Authenticator: p.authn, Auditor: auditor, Clients: clients,
 		Authorizer: p.chain, Resources: server.NewREST(p.resources), Table: p.resources.Table,
 		OpenAPI: documents, Issuer: p.issuer,
-		Checks: p.checks(), Registry: prometheus.NewRegistry(), Address: p.listener.Addr().String(),
+		Checks: p.checks(), Registry: registry, Address: p.listener.Addr().String(),
 		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
 		GetCertificate: pair.GetCertificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
 	})

@@ -84,25 +84,28 @@ violations contains {"msg": sprintf("%s: host port %v is not allowed", [pods.lab
 }
 
 violations contains {"msg": sprintf("%s: procMount must be Default", [pods.label(c)]), "field": pods.field(c, "securityContext.procMount")} if {
-	not own_user_namespace
 	some c in pods.containers
 	c.container.securityContext.procMount != "Default"
+	not own_user_namespace
 }
 
 own_user_namespace if pods.spec.hostUsers == false
 
-handlers := [
-	["livenessProbe"], ["readinessProbe"], ["startupProbe"],
-	["lifecycle", "postStart"], ["lifecycle", "preStop"],
-]
+violations contains {"msg": sprintf("%s: a probe or hook may not name a host", [pods.label(c)]), "field": field} if {
+	some c in pods.containers
+	some probe in ["livenessProbe", "readinessProbe", "startupProbe"]
+	handler := c.container[probe]
+	some action in ["httpGet", "tcpSocket"]
+	handler[action].host != ""
+	field := pods.field(c, sprintf("%s.%s.host", [probe, action]))
+}
 
 violations contains {"msg": sprintf("%s: a probe or hook may not name a host", [pods.label(c)]), "field": field} if {
 	some c in pods.containers
-	some handler in handlers
+	some hook, handler in c.container.lifecycle
 	some action in ["httpGet", "tcpSocket"]
-	host := object.get(c.container, array.concat(handler, [action, "host"]), "")
-	host != ""
-	field := pods.field(c, sprintf("%s.%s.host", [concat(".", handler), action]))
+	handler[action].host != ""
+	field := pods.field(c, sprintf("lifecycle.%s.%s.host", [hook, action]))
 }
 
 violations contains {"msg": sprintf("%s: hostProcess must be false", [pods.context_label(x)]), "field": pods.context_field(x, "windowsOptions.hostProcess")} if {
@@ -138,6 +141,7 @@ violations contains {"msg": sprintf("%s: SELinux type %q is not allowed", [pods.
 
 violations contains {"msg": sprintf("%s: SELinux %s may not be set", [pods.context_label(x), name]), "field": pods.context_field(x, sprintf("seLinuxOptions.%s", [name]))} if {
 	some x in pods.contexts
+	options := x.context.seLinuxOptions
 	some name in ["user", "role"]
-	object.get(x.context, ["seLinuxOptions", name], "") != ""
+	options[name] != ""
 }

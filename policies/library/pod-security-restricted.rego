@@ -35,14 +35,20 @@ windows if pods.spec.os.name == "windows"
 
 violations contains {"msg": sprintf("volume %q: its type is not allowed", [object.get(v, "name", "")]), "field": field} if {
 	some i, v in pods.spec.volumes
-	count([t | some t in allowed_volumes; is_object(v[t])]) == 0
+	not allowed_volume(v)
 	field := pods.spec_field(sprintf("volumes[%d]", [i]))
+}
+
+allowed_volume(v) if {
+	some type, source in v
+	type in allowed_volumes
+	is_object(source)
 }
 
 violations contains {"msg": sprintf("%s: allowPrivilegeEscalation must be false", [pods.label(c)]), "field": field} if {
 	not windows
 	some c in pods.containers
-	object.get(c.container, ["securityContext", "allowPrivilegeEscalation"], true) != false
+	not c.container.securityContext.allowPrivilegeEscalation == false
 	field := pods.field(c, "securityContext.allowPrivilegeEscalation")
 }
 
@@ -70,9 +76,9 @@ violations contains {"msg": sprintf("%s: procMount must be Default", [pods.label
 
 # Root in a user namespace of the pod's own is not root on the node.
 violations contains {"msg": sprintf("%s: runAsNonRoot must be true", [pods.context_label(x)]), "field": pods.context_field(x, "runAsNonRoot")} if {
-	not baseline.own_user_namespace
 	some x in pods.contexts
 	x.context.runAsNonRoot == false
+	not baseline.own_user_namespace
 }
 
 violations contains {"msg": sprintf("%s: runAsNonRoot must be true, here or for the pod", [pods.label(c)]), "field": pods.field(c, "securityContext.runAsNonRoot")} if {
@@ -83,9 +89,9 @@ violations contains {"msg": sprintf("%s: runAsNonRoot must be true, here or for 
 }
 
 violations contains {"msg": sprintf("%s: runAsUser must not be 0", [pods.context_label(x)]), "field": pods.context_field(x, "runAsUser")} if {
-	not baseline.own_user_namespace
 	some x in pods.contexts
 	x.context.runAsUser == 0
+	not baseline.own_user_namespace
 }
 
 violations contains {"msg": sprintf("%s: a seccomp profile must be set, here or for the pod", [pods.label(c)]), "field": field} if {

@@ -16,7 +16,11 @@ import (
 	"fmt"
 	"os"
 
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 
 	"github.com/gatehouse/gatehouse/resource"
 )
@@ -31,6 +35,12 @@ func main() {
 }
 
 func run(out string) error {
+	// The kinds of the extension servers are not in client-go's scheme.
+	for _, add := range []func(*runtime.Scheme) error{apiextensionsv1.AddToScheme, apiregistrationv1.AddToScheme} {
+		if err := add(scheme.Scheme); err != nil {
+			return err
+		}
+	}
 	table, err := resource.Builtin()
 	if err != nil {
 		return err
