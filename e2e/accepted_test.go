@@ -39,9 +39,9 @@ func acceptedLater() []divergence {
 	)
 	return []divergence{
 		accept(`(apiextensions|apiregistration)\.k8s\.io`, extension),
-		accept(`^create objects\.(exit$|\[(resource mapping not found|ensure CRDs))`, extension),
+		accept(`^create objects\.\[Warning: this server (stores|has its own limits)`, "who writes an object that has no effect here is told so"),
 		accept(`^create objects\.\[Warning: v1 Endpoints is deprecated`, "deprecations are not announced yet"),
-		accept(`\.\[(bindings|componentstatuses)\]$`, node),
+		accept(`\.\[componentstatuses\]$`, node),
 		accept(`\[(nodes|pods|services)(/|\]\.subresources\.\[)(attach|ephemeralcontainers|eviction|exec|log|portforward|proxy|resize)\]$`, node),
 		accept(`\.spec\.(dnsPolicy|enableServiceLinks|preemptionPolicy|priority|restartPolicy|schedulerName|securityContext|terminationGracePeriodSeconds|tolerations)$`, defaults),
 		accept(`\.spec\.containers\.\[[a-z]+\]\.(imagePullPolicy|terminationMessagePath|terminationMessagePolicy|ports\[0\]\.protocol)$`, defaults),
@@ -69,7 +69,6 @@ func acceptedTexts() []divergence {
 		accept(`^answer to a merge (with an unknown field, strict|of another kind|of another type)\.body`, "the object is not repeated in the message"),
 		accept(`^answer to a strategic merge that is broken\.body\.message$`, own),
 		accept(`^answer to (an unknown method|an answer in HTML|a patch of an unknown type)\.body`, own),
-		accept(`^answer to a label selector (that is broken|with a bad value)\.body\.message$`, own),
 		accept(`^answer to (a limit that is no number|a list at a version that is none|a page after garbage)\.body\.message$`, own),
 		accept(`^answer to a table with an unknown part\.body\.message$`, own),
 		accept(`^answer to a delete of another (uid|version)\.body`, own),
