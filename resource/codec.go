@@ -156,7 +156,11 @@ func (t *Type) newItem(key string, o Object, value []byte, revision int64) (*sto
 		Value: value, JSON: b, MetaEnd: end, Labels: o.GetLabels(),
 	}
 	if t.Fields != nil {
-		item.Fields = t.Fields(o)
+		values := t.Fields(o)
+		item.Fields = make([]string, len(t.FieldNames))
+		for i, name := range t.FieldNames {
+			item.Fields[i] = values[name]
+		}
 	}
 	return item, nil
 }

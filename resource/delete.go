@@ -208,7 +208,7 @@ func (s *Service) DeleteCollection(ctx context.Context, p authz.Permit, list Lis
 	}
 	try := func(now state) (*store.Item, Result, error) {
 		item, err := s.served(t, now.Item)
-		if err != nil || !match.matches(item.Labels, item.Fields, item) {
+		if err != nil || !match.matches(item) {
 			return nil, Result{}, err
 		}
 		return s.tryDelete(ctx, p, t, now, o, w)

@@ -181,7 +181,7 @@ func (s *Service) add(l *List, item *store.Item, match *matcher) error {
 	if err != nil {
 		return err
 	}
-	if match.matches(item.Labels, item.Fields, item) {
+	if match.matches(item) {
 		if l.Items == nil {
 			l.Items = make([]*store.Item, 0, 64)
 		}
@@ -196,7 +196,30 @@ type matcher struct {
 	all    bool   // everything matches
 	key    string // the only key that can match, or empty
 	labels labels.Selector
-	terms  []fields.Requirement
+	terms  []term
+}
+
+// term is one requirement of a field selector. Where is the field's place in Item.Fields, or one of the two below.
+type term struct {
+	where int
+	value string
+	equal bool
+}
+
+const (
+	atName      = -1
+	atNamespace = -2
+)
+
+func (t *Type) term(r fields.Requirement) term {
+	out := term{where: slices.Index(t.FieldNames, r.Field), value: r.Value, equal: r.Operator != selection.NotEquals}
+	switch r.Field {
+	case "metadata.name":
+		out.where = atName
+	case "metadata.namespace":
+		out.where = atNamespace
+	}
+	return out
 }
 
 // matcher checks the field selector against the fields that the type supports.
@@ -206,20 +229,20 @@ func (s *Service) matcher(t *Type, info api.RequestInfo, o ListOptions) (*matche
 		m.labels = labels.Everything()
 	}
 	if o.Fields != nil {
-		m.terms = o.Fields.Requirements()
-	}
-	for _, term := range m.terms {
-		if !t.selects(term.Field) {
-			if t.FieldNames == nil {
-				return nil, api.BadRequest("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", term.Field)
+		for _, r := range o.Fields.Requirements() {
+			if !t.selects(r.Field) {
+				if t.FieldNames == nil {
+					return nil, api.BadRequest("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", r.Field)
+				}
+				return nil, api.BadRequest("field label not supported: %s", r.Field)
 			}
-			return nil, api.BadRequest("field label not supported: %s", term.Field)
+			m.terms = append(m.terms, t.term(r))
 		}
 	}
 	name := info.Name
 	if name != "" {
 		// The request was authorized for this name, so the selector can narrow it down only.
-		m.terms = append(slices.Clone(m.terms), fields.Requirement{Operator: selection.Equals, Field: "metadata.name", Value: name})
+		m.terms = append(m.terms, term{where: atName, value: name, equal: true})
 	}
 	if name != "" && (info.Namespace != "" || !t.Namespaced) && !strings.Contains(name, "/") {
 		m.key = s.key(t, info.Namespace, name)
@@ -239,31 +262,28 @@ func (t *Type) selects(name string) bool {
 	return slices.Contains(t.FieldNames, name)
 }
 
-func (m *matcher) matches(set, values map[string]string, item *store.Item) bool {
+func (m *matcher) matches(item *store.Item) bool {
 	if m.all {
 		return true
 	}
 	if m.key != "" && item.Key != m.key {
 		return false
 	}
-	if !m.labels.Empty() && !m.labels.Matches(labels.Set(set)) {
-		return false
-	}
-	for _, term := range m.terms {
-		var have string
-		switch term.Field {
-		case "metadata.name":
+	for _, t := range m.terms {
+		have := ""
+		switch {
+		case t.where == atName:
 			have = item.Name
-		case "metadata.namespace":
+		case t.where == atNamespace:
 			have = item.Namespace
-		default:
-			have = values[term.Field]
+		case t.where < len(item.Fields):
+			have = item.Fields[t.where]
 		}
-		if (have == term.Value) == (term.Operator == selection.NotEquals) {
+		if (have == t.value) != t.equal {
 			return false
 		}
 	}
-	return true
+	return m.labels.Empty() || m.labels.Matches(labels.Set(item.Labels))
 }
 
 // continueToken is the wire form of a place in a list, the same as the reference's.

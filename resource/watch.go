@@ -110,7 +110,7 @@ func (w *Watch) begin(snapshot store.Snapshot) error {
 		if item, failed = w.service.served(w.Type, item); failed != nil {
 			return false
 		}
-		if w.match.matches(item.Labels, item.Fields, item) {
+		if w.match.matches(item) {
 			w.initial = append(w.initial, item)
 			w.initialBytes += int64(len(item.JSON))
 		}
@@ -198,7 +198,7 @@ func (w *Watch) translate(buf []Change, e *store.Event) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := e.Type != store.Deleted && w.match.matches(item.Labels, item.Fields, item)
+	now := e.Type != store.Deleted && w.match.matches(item)
 	if e.Prev == nil {
 		if now {
 			buf = append(buf, Change{Type: changeAdded, Item: item})
@@ -212,7 +212,7 @@ func (w *Watch) translate(buf []Change, e *store.Event) ([]Change, error) {
 	if err != nil {
 		return nil, err
 	}
-	switch before := w.match.matches(prev.Labels, prev.Fields, prev); {
+	switch before := w.match.matches(prev); {
 	case now && before:
 		buf = append(buf, Change{Type: changeModified, Item: item})
 	case now:

@@ -147,7 +147,6 @@ func (c *call) send(code int, b []byte) error {
 func (c *call) sendList(l *resource.List) error {
 	out := &body{call: c, code: http.StatusOK}
 	chunks := resource.Chunks{W: out, Buf: c.buffer()}
-	defer func() { c.recycle(chunks.Buf) }()
 	var gathered *bytes.Buffer
 	if c.format.media == mediaYAML || (c.format.pretty && c.format.media == mediaJSON && l.Bytes <= maxPretty) {
 		gathered = &bytes.Buffer{}
@@ -158,6 +157,8 @@ func (c *call) sendList(l *resource.List) error {
 	if err := c.writeList(l, &chunks); err != nil {
 		return err // A compressed answer stays unfinished, which the client notices.
 	}
+	// Not after an error: a stream that was reset while it was written may still be read from the buffer.
+	c.recycle(chunks.Buf)
 	if gathered == nil {
 		return out.Close()
 	}
@@ -235,6 +236,21 @@ func (c *call) writeList(l *resource.List, chunks *resource.Chunks) error {
 		return l.WriteProtobuf(chunks)
 	}
 	return l.WriteJSON(chunks)
+}
+
+// itemBuffer takes an empty buffer for one object from a pool of its own; recycleItem gives it back. As with lists, only after
+// everything was written without an error.
+func (s *REST) itemBuffer() []byte {
+	if b, ok := s.itemBuffers.Get().(*[]byte); ok {
+		return (*b)[:0]
+	}
+	return make([]byte, 0, 8<<10)
+}
+
+func (s *REST) recycleItem(b []byte) {
+	if cap(b) <= 64<<10 {
+		s.itemBuffers.Put(&b)
+	}
 }
 
 // buffer takes an empty buffer from the pool; recycle gives it back, unless it has grown out of proportion.

@@ -25,10 +25,11 @@ import (
 
 // REST answers requests for API objects: it reads query and body, calls the verb, and encodes what comes back.
 type REST struct {
-	service *resource.Service
-	now     func() time.Time
-	buffers sync.Pool // of *[]byte, for lists
-	zippers sync.Pool // of *gzip.Writer
+	service     *resource.Service
+	now         func() time.Time
+	buffers     sync.Pool // of *[]byte, for lists
+	itemBuffers sync.Pool // of *[]byte, for single objects
+	zippers     sync.Pool // of *gzip.Writer
 }
 
 // NewREST serves the resources of the service.
@@ -214,16 +215,19 @@ func (c *call) answer(r resource.Result, err error) error {
 	if c.record.WantsResponseObject() {
 		c.record.SetResponseObject(r.Type.AppendObject(nil, r.Item))
 	}
-	b, err := c.encodeItem(r)
+	b, err := c.encodeItem(c.itemBuffer(), r)
 	if err != nil {
 		return err
 	}
-	return c.send(r.Code, b)
+	if err := c.send(r.Code, b); err != nil {
+		return err
+	}
+	c.recycleItem(b)
+	return nil
 }
 
-func (c *call) encodeItem(r resource.Result) ([]byte, error) {
+func (c *call) encodeItem(b []byte, r resource.Result) ([]byte, error) {
 	t, i := r.Type, r.Item
-	b := make([]byte, 0, len(i.JSON)+512)
 	switch {
 	case c.format.as == asTable:
 		return c.service.AppendTable(b, t, i, i.Revision, c.format.include, true, c.now())

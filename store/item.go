@@ -22,8 +22,9 @@ type Item struct {
 	MetaEnd int
 	// Labels are the object's labels.
 	Labels map[string]string
-	// Fields are the values of the resource's selectable fields beyond name and namespace.
-	Fields map[string]string
+	// Fields are the values of the resource's selectable fields beyond name and namespace, in the order in which the resource
+	// names them. A map per object would cost more memory than a small object, and time at each collection.
+	Fields []string
 	// Broken is set where the stored value cannot be decoded; such an item has a Key, a Revision and a Value only.
 	Broken error
 	// Row holds what the reader of tables derives from the object, at most once per revision.
