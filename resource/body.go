@@ -190,7 +190,15 @@ func (s size) check() error {
 
 // fromYAML converts a document to JSON. The decoder bounds nesting and what aliases of collections expand to; what aliases of long
 // strings do is bounded here. The first of the returned errors are of the strict kind.
+//
+// The decoder makes some 600 bytes of each node and cannot be told to stop, so the nodes that a document can have at most are
+// counted before it is parsed, and few documents are parsed at a time: the memory behind YAML is bounded however many clients send it.
 func fromYAML(data []byte) ([]byte, []error, error) {
+	if n := maxNodes(data); n > MaxElements {
+		return nil, nil, fmt.Errorf("it may have %d values, the limit for YAML is %d: send it as JSON", n, MaxElements)
+	}
+	yamlSlots <- struct{}{}
+	defer func() { <-yamlSlots }()
 	if bytes.IndexByte(data, '*') >= 0 && bytes.IndexByte(data, '&') >= 0 {
 		var v any
 		if err := goyaml.Unmarshal(data, &v); err != nil {
@@ -208,6 +216,21 @@ func fromYAML(data []byte) ([]byte, []error, error) {
 		return converted, []error{err}, nil
 	}
 	return converted, nil, nil
+}
+
+// yamlSlots bounds the YAML documents that are parsed at once.
+var yamlSlots = make(chan struct{}, 2)
+
+// maxNodes is the most nodes that YAML of these bytes can have: each stands behind one of these characters or at the beginning.
+func maxNodes(data []byte) int {
+	n := 1
+	for _, c := range data {
+		switch c {
+		case '\n', '\r', ',', '[', '{', ':', '?':
+			n++
+		}
+	}
+	return n
 }
 
 // spend takes the length of everything in v off a budget and stops when it is used up.

@@ -54,6 +54,7 @@ func TestBodies(t *testing.T) {
 		"deep YAML":                 {yamlType, strings.Repeat("[", 5000) + strings.Repeat("]", 5000), 400, "max depth"},
 		"a million YAML brackets":   {yamlType, strings.Repeat("[", 1_000_000), 400, ""},
 		"brackets behind a comment": {yamlType, "# \"\n" + strings.Repeat("[", 1_000_000), 400, ""},
+		"a million YAML values":     {yamlType, "{" + strings.Repeat("a,", 1_000_000) + "a}", 400, "send it as JSON"},
 		"deep YAML blocks":          {yamlType, strings.Repeat("- ", 200_000) + "a", 400, ""},
 		"billion laughs":            {yamlType, laughs, 400, ""},
 		"aliases of a long string":  {yamlType, aliases, 400, "aliases"},
