@@ -1,5 +1,7 @@
 package resource
 
+//lint:file-ignore SA1019 Endpoints are deprecated and served all the same.
+
 import (
 	"fmt"
 	"maps"
