@@ -2,6 +2,7 @@ package resource
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -192,13 +193,12 @@ func (s size) check() error {
 // strings do is bounded here. The first of the returned errors are of the strict kind.
 //
 // The decoder makes some 600 bytes of each node and cannot be told to stop, so the nodes that a document can have at most are
-// counted before it is parsed, and few documents are parsed at a time: the memory behind YAML is bounded however many clients send it.
+// counted before it is parsed, and the Service lets few documents be parsed at a time: the memory behind YAML is bounded however many
+// clients send it.
 func fromYAML(data []byte) ([]byte, []error, error) {
 	if n := maxNodes(data); n > MaxElements {
 		return nil, nil, fmt.Errorf("it may have %d values, the limit for YAML is %d: send it as JSON", n, MaxElements)
 	}
-	yamlSlots <- struct{}{}
-	defer func() { <-yamlSlots }()
 	if bytes.IndexByte(data, '*') >= 0 && bytes.IndexByte(data, '&') >= 0 {
 		var v any
 		if err := goyaml.Unmarshal(data, &v); err != nil {
@@ -218,16 +218,19 @@ func fromYAML(data []byte) ([]byte, []error, error) {
 	return converted, nil, nil
 }
 
-// yamlSlots bounds the YAML documents that are parsed at once.
-var yamlSlots = make(chan struct{}, 2)
-
-// maxNodes is the most nodes that YAML of these bytes can have: each stands behind one of these characters or at the beginning.
+// maxNodes is the most nodes that YAML of these bytes can have: each stands behind one of these characters, behind one of the three
+// line breaks that only YAML knows, or at the beginning.
 func maxNodes(data []byte) int {
 	n := 1
-	for _, c := range data {
+	for i, c := range data {
 		switch c {
-		case '\n', '\r', ',', '[', '{', ':', '?':
+		case '\n', '\r', ',', '[', '{', ':', '?', '-':
 			n++
+		case 0xc2, 0xe2:
+			rest := data[i:]
+			if bytes.HasPrefix(rest, []byte("\u0085")) || bytes.HasPrefix(rest, []byte("\u2028")) || bytes.HasPrefix(rest, []byte("\u2029")) {
+				n++
+			}
 		}
 	}
 	return n
@@ -255,6 +258,22 @@ func spend(v any, left int) int {
 	return left
 }
 
+// maxYAMLOptions bounds DeleteOptions in YAML, in bytes; they have a handful of fields.
+const maxYAMLOptions = 16 << 10
+
+// decode is decodeInto for a request's body. YAML waits for one of the few places where it may be parsed.
+func (s *Service) decode(ctx context.Context, o runtime.Object, want schema.GroupVersionKind, shape *shape, body Body, w Write) error {
+	if media, _, err := mime.ParseMediaType(body.ContentType); err == nil && media == mediaYAML {
+		select {
+		case s.yaml <- struct{}{}:
+			defer func() { <-s.yaml }()
+		case <-ctx.Done():
+			return api.ToError(ctx.Err())
+		}
+	}
+	return decodeInto(o, want, shape, body, w.Options.Validation, w.Warnings)
+}
+
 // decodeDeleteOptions reads the body of a DELETE, which may be empty.
 func decodeDeleteOptions(body Body, into *metav1.DeleteOptions) error {
 	if len(bytes.TrimSpace(body.Data)) == 0 {
@@ -267,6 +286,9 @@ func decodeDeleteOptions(body Body, into *metav1.DeleteOptions) error {
 	want := schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
 	if media == mediaProtobuf {
 		return decodeProtobuf(into, want, nil, body.Data)
+	}
+	if media == mediaYAML && len(body.Data) > maxYAMLOptions {
+		return api.TooLarge("delete options in YAML may have %d bytes", maxYAMLOptions)
 	}
 	data, _, err := toJSON(media, body.Data, want.Kind)
 	if err != nil {

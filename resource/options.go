@@ -39,6 +39,9 @@ type ListOptions struct {
 	// Bookmarks and InitialEvents are allowWatchBookmarks and sendInitialEvents of a watch.
 	Bookmarks     bool
 	InitialEvents *bool
+	// SkipBroken leaves out objects that cannot be decoded instead of ending a watch over them. It is for the server's own loops, which
+	// must go on without what they cannot read.
+	SkipBroken bool
 }
 
 // WriteOptions are the parameters of create, update and patch.

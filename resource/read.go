@@ -67,7 +67,7 @@ type List struct {
 	// Remaining is how many objects follow this page; nil where it is not known.
 	Remaining *int64
 	Items     []*store.Item
-	// Bytes is the size of the items' JSON.
+	// Bytes is the size of the items' JSON, or of what had to be read from etcd for this list alone, whichever is more.
 	Bytes int64
 }
 
@@ -100,7 +100,8 @@ func (s *Service) list(ctx context.Context, t *Type, info api.RequestInfo, o Lis
 	if err := s.collect(l, snapshot, prefix, from, match, o.Limit); err != nil {
 		return nil, err
 	}
-	if l.Continue != "" {
+	l.Bytes = max(l.Bytes, snapshot.Read)
+	if l.Continue != "" && snapshot.Read == 0 {
 		s.caches[t.Prefix].KeepPage(snapshot)
 	}
 	return l, nil

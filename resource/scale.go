@@ -84,7 +84,7 @@ func (s *Service) getScale(t *Type, item *store.Item) (Result, error) {
 
 func (s *Service) updateScale(ctx context.Context, p authz.Permit, t *Type, body Body, w Write) (Result, error) {
 	wanted := &autoscalingv1.Scale{}
-	if err := decodeInto(wanted, scale.Kind, nil, body, w.Options.Validation, w.Warnings); err != nil {
+	if err := s.decode(ctx, wanted, scale.Kind, nil, body, w); err != nil {
 		return Result{}, err
 	}
 	return s.changeScale(ctx, p, t, w, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted, nil })

@@ -63,14 +63,18 @@ type Config struct {
 type Service struct {
 	Config
 	caches map[string]*store.Cache // by Type.Prefix
+	yaml   chan struct{}           // places for bodies in YAML that are parsed at once
 }
+
+// yamlAtOnce is how many bodies in YAML are parsed at once: each can take a hundred megabytes while it is.
+const yamlAtOnce = 2
 
 // NewService registers a cache per stored resource with the mirror, which must not run yet.
 func NewService(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Service{Config: c, caches: map[string]*store.Cache{}}
+	s := &Service{Config: c, caches: map[string]*store.Cache{}, yaml: make(chan struct{}, yamlAtOnce)}
 	for _, t := range c.Table.Types() {
 		if t.Persisted() && t.StoredAs == nil {
 			s.caches[t.Prefix] = c.Mirror.Register(t.Prefix, t.codec())

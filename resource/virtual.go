@@ -57,7 +57,7 @@ func (s *Service) createVirtual(ctx context.Context, p authz.Permit, t *Type, bo
 	default:
 		return Result{}, api.PathNotFound()
 	}
-	if err := decodeInto(o, want, nil, body, w.Options.Validation, w.Warnings); err != nil {
+	if err := s.decode(ctx, o, want, nil, body, w); err != nil {
 		return Result{}, err
 	}
 	if m, ok := o.(metav1.Object); ok && t.Namespaced && p.Info().Subresource == "" {

@@ -50,6 +50,7 @@ type Watch struct {
 	after     int64 // changes up to here are not sent
 	watcher   *store.Watcher
 	bookmarks bool
+	skip      bool // objects that cannot be decoded are left out
 
 	initial      []*store.Item // still to be sent as ADDED
 	initialBytes int64
@@ -79,7 +80,7 @@ func (s *Service) Watch(ctx context.Context, p authz.Permit, o ListOptions) (*Wa
 		return nil, err
 	}
 	w := &Watch{
-		Type: t, service: s, match: match, prefix: s.key(t, info.Namespace, ""), bookmarks: o.Bookmarks,
+		Type: t, service: s, match: match, prefix: s.key(t, info.Namespace, ""), bookmarks: o.Bookmarks, skip: o.SkipBroken,
 		events: make([]*store.Event, 0, watchBatch), nextBookmark: s.Now().Add(bookmarkEvery),
 	}
 	cache := s.caches[t.Prefix]
@@ -107,6 +108,9 @@ func (s *Service) Watch(ctx context.Context, p authz.Permit, o ListOptions) (*Wa
 func (w *Watch) begin(snapshot store.Snapshot) error {
 	var failed error
 	snapshot.Ascend(w.prefix, "", func(item *store.Item) bool {
+		if item.Broken != nil && w.skip {
+			return true
+		}
 		if item, failed = w.service.served(w.Type, item); failed != nil {
 			return false
 		}
@@ -194,6 +198,9 @@ func (w *Watch) translate(buf []Change, e *store.Event) ([]Change, error) {
 	if e.Item.Revision <= w.after || !strings.HasPrefix(e.Item.Key, w.prefix) {
 		return buf, nil
 	}
+	if w.skip && (e.Item.Broken != nil || (e.Prev != nil && e.Prev.Broken != nil)) {
+		return w.translateBroken(buf, e)
+	}
 	item, err := w.service.served(w.Type, e.Item)
 	if err != nil {
 		return nil, err
@@ -223,6 +230,24 @@ func (w *Watch) translate(buf []Change, e *store.Event) ([]Change, error) {
 		buf = append(buf, Change{Type: changeDeleted, Item: prev.AtRevision(item.Revision)})
 	}
 	return buf, nil
+}
+
+// translateBroken takes an object that cannot be decoded for one that does not exist.
+func (w *Watch) translateBroken(buf []Change, e *store.Event) ([]Change, error) {
+	seen := *e
+	if seen.Prev != nil && seen.Prev.Broken != nil {
+		seen.Prev = nil
+	}
+	switch {
+	case seen.Item.Broken == nil && seen.Type == store.Deleted:
+		return buf, nil // it had no readable state before
+	case seen.Item.Broken == nil:
+		return w.translate(buf, &seen)
+	case seen.Prev == nil:
+		return buf, nil
+	}
+	seen.Type, seen.Item = store.Deleted, seen.Prev.AtRevision(e.Item.Revision)
+	return w.translate(buf, &seen)
 }
 
 // initialEventsEnd is the annotation of the bookmark behind the initial objects.

@@ -286,3 +286,43 @@ func TestConvertedWatch(t *testing.T) {
 		}
 	}
 }
+
+// TestWatchSkipsBroken follows a collection in which values become unreadable and readable again, as the authorization index
+// does: it must go on, and must not keep believing in what it can no longer read.
+func TestWatchSkipsBroken(t *testing.T) {
+	c := start(t)
+	etcd := c.Mirror.Etcd()
+	put := func(name, value string, revision int64) int64 {
+		t.Helper()
+		key := "/registry/configmaps/default/" + name
+		var err error
+		if revision == 0 {
+			revision, err = etcd.Create(t.Context(), key, []byte(value), 0)
+		} else {
+			revision, _, err = etcd.Update(t.Context(), key, []byte(value), revision, 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return revision
+	}
+	broken := put("broken", "junk", 0)
+	good := c.must(t, "create", maps, `{"metadata":{"name":"good"}}`)
+	if _, err := c.Mirror.Fresh(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w := c.watch(t, maps, resource.ListOptions{SkipBroken: true})
+	if got, _ := take(t, w, 1); !cmp.Equal(got, []string{"ADDED good"}) {
+		t.Fatalf("the watch began with %v", got)
+	}
+	var at int64
+	if _, err := fmt.Sscan(revision(t, good), &at); err != nil {
+		t.Fatal(err)
+	}
+	put("good", "junk", at)
+	put("broken", "other junk", broken)
+	c.must(t, "create", maps, `{"metadata":{"name":"last"}}`)
+	if got, _ := take(t, w, 2); !cmp.Equal(got, []string{"DELETED good", "ADDED last"}) {
+		t.Errorf("then it said %v", got)
+	}
+}

@@ -39,7 +39,7 @@ func (s *Service) Create(ctx context.Context, p authz.Permit, body Body, w Write
 		return s.createVirtual(ctx, p, t, body, w)
 	}
 	o := t.New()
-	if err := decodeInto(o, t.GVK(), t.shape(), body, w.Options.Validation, w.Warnings); err != nil {
+	if err := s.decode(ctx, o, t.GVK(), t.shape(), body, w); err != nil {
 		return Result{}, err
 	}
 	if err := matchRequest(t, o, o.GetName(), info.Namespace); err != nil {
@@ -370,7 +370,7 @@ func (s *Service) Update(ctx context.Context, p authz.Permit, body Body, w Write
 		return s.updateScale(ctx, p, t, body, w)
 	}
 	o := t.New()
-	if err := decodeInto(o, t.GVK(), t.shape(), body, w.Options.Validation, w.Warnings); err != nil {
+	if err := s.decode(ctx, o, t.GVK(), t.shape(), body, w); err != nil {
 		return Result{}, err
 	}
 	if err := matchRequest(t, o, info.Name, info.Namespace); err != nil {

@@ -186,6 +186,12 @@ func (c *call) body() (resource.Body, error) {
 	return resource.Body{ContentType: c.r.Header.Get("Content-Type"), Data: data}, nil
 }
 
+// maxRecordedYAML bounds the YAML bodies that are recorded, in bytes: they are parsed once more for it.
+const maxRecordedYAML = 64 << 10
+
+// annotationNoBody says in an audit record why a body that its policy wants is missing.
+const annotationNoBody = "server.gatehouse.dev/request-object"
+
 // recordRequest gives the body to the audit record, as JSON, where its policy asks for that. What cannot be turned into JSON will be
 // refused and is not recorded.
 func (c *call) recordRequest(body resource.Body) {
@@ -194,6 +200,10 @@ func (c *call) recordRequest(body resource.Body) {
 	}
 	data := body.Data
 	if strings.Contains(body.ContentType, "yaml") {
+		if len(data) > maxRecordedYAML {
+			c.record.Annotate(annotationNoBody, "the body is YAML over the bound for recording")
+			return
+		}
 		var err error
 		if data, err = yaml.YAMLToJSON(data); err != nil {
 			return

@@ -53,7 +53,9 @@ type Cache struct {
 type Snapshot struct {
 	// Revision at which the state holds: every change up to it is in, none after it.
 	Revision int64
-	tree     *tree
+	// Read is how many bytes were read from etcd for this snapshot alone; 0 for the shared states of the cache.
+	Read int64
+	tree *tree
 }
 
 // tree holds items by key. A copy costs nothing, and reading one is safe while the original is changed.
@@ -279,12 +281,23 @@ func (c *Cache) wakeLocked() {
 }
 
 // LoadAt reads the objects below prefix as they were at the revision, which is above 0, from etcd. It fails with ErrCompacted if
-// etcd has forgotten, and with ErrFuture if it has not got there.
+// etcd has forgotten, and with ErrFuture if it has not got there. Such a state is shared with nobody and as large as what is
+// asked for, so only two are read at a time, and the snapshot says how much was read for the caller to charge.
 func (c *Cache) LoadAt(ctx context.Context, prefix string, revision int64) (Snapshot, error) {
+	select {
+	case c.mirror.loads <- struct{}{}:
+		defer func() { <-c.mirror.loads }()
+	case <-ctx.Done():
+		return Snapshot{}, ctx.Err()
+	}
 	loaded := &tree{}
-	_, err := c.mirror.etcd.pages(ctx, prefix, revision, func(kv KV) { loaded.Load(kv.Key, c.Decode(kv)) })
+	read := int64(0)
+	_, err := c.mirror.etcd.pages(ctx, prefix, revision, func(kv KV) {
+		read += int64(len(kv.Value))
+		loaded.Load(kv.Key, c.Decode(kv))
+	})
 	if err != nil {
 		return Snapshot{}, err
 	}
-	return Snapshot{Revision: revision, tree: loaded}, nil
+	return Snapshot{Revision: revision, Read: read, tree: loaded}, nil
 }

@@ -23,6 +23,7 @@ import (
 // the revision is nearly always enough. The price is that changes are decoded by one goroutine, and that a lost
 // place (compaction while disconnected) reloads everything.
 type Mirror struct {
+	loads  chan struct{} // places for reads of past states from etcd
 	etcd   *Etcd
 	logger *slog.Logger
 	caches map[string]*Cache // by prefix; fixed once Run has been called
@@ -52,10 +53,14 @@ type round struct {
 // errReplaced is why the caches are loaded again after etcd has been restored from a backup.
 var errReplaced = errors.New("etcd has gone back to an earlier revision")
 
+// maxLoads is how many past states are read from etcd at once.
+const maxLoads = 2
+
 // NewMirror returns a mirror without caches; see Register and Run.
 func NewMirror(etcd *Etcd, logger *slog.Logger) *Mirror {
 	return &Mirror{
-		etcd: etcd, logger: logger, caches: map[string]*Cache{},
+		loads: make(chan struct{}, maxLoads),
+		etcd:  etcd, logger: logger, caches: map[string]*Cache{},
 		reached: make(chan struct{}), ready: make(chan struct{}),
 		stuck: make(chan struct{}, 1), replaced: make(chan struct{}, 1),
 	}

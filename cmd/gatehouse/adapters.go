@@ -1,9 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"errors"
+	"io"
+	"os"
+	"slices"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -74,8 +78,12 @@ func (f *finder) get(ctx context.Context, why string, info api.RequestInfo) (res
 	return nil, false, nil
 }
 
-// Namespace implements admission.Namespaces.
+// Namespace implements admission.Namespaces. The read is consistent: with several servers, one that has not heard of a deletion
+// must not create in what is gone.
 func (f *finder) Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error) {
+	if _, err := f.service.Mirror.Fresh(ctx); err != nil {
+		return nil, false, api.Unavailable("etcd is not available").Wrap(err)
+	}
 	o, found, err := f.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name})
 	if err != nil || !found {
 		return nil, false, err
@@ -150,11 +158,11 @@ func anonymous(a flags.Anonymous) authn.Anonymous {
 }
 
 // loadKeys reads the keys that verify tokens; without files that is the public half of the signing key.
-func loadKeys(signing crypto.Signer, files []string) (*serviceaccount.Keys, error) {
-	var public []crypto.PublicKey
+func loadKeys(signing crypto.Signer, files []string) ([]crypto.PublicKey, error) {
 	if len(files) == 0 {
-		public = append(public, signing.Public())
+		return []crypto.PublicKey{signing.Public()}, nil
 	}
+	var public []crypto.PublicKey
 	for _, file := range files {
 		keys, err := serviceaccount.LoadPublicKeys(file)
 		if err != nil {
@@ -162,5 +170,46 @@ func loadKeys(signing crypto.Signer, files []string) (*serviceaccount.Keys, erro
 		}
 		public = append(public, keys...)
 	}
-	return serviceaccount.NewKeys(signing, public)
+	return public, nil
+}
+
+// maxReloadBytes bounds a file that is read again.
+const maxReloadBytes = 8 << 20
+
+// whenChanged returns a reload that calls load only if the content of a file differs from the last that was loaded.
+func whenChanged(files []string, load func() error) func() (bool, error) {
+	loaded := make([][]byte, len(files))
+	read := func() ([][]byte, error) {
+		now := make([][]byte, len(files))
+		for i, file := range files {
+			var err error
+			if now[i], err = readBounded(file); err != nil {
+				return nil, err
+			}
+		}
+		return now, nil
+	}
+	if first, err := read(); err == nil {
+		loaded = first
+	}
+	return func() (bool, error) {
+		now, err := read()
+		if err != nil || slices.EqualFunc(now, loaded, bytes.Equal) {
+			return false, err
+		}
+		if err := load(); err != nil {
+			return false, err
+		}
+		loaded = now
+		return true, nil
+	}
+}
+
+func readBounded(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	data, err := io.ReadAll(io.LimitReader(f, maxReloadBytes))
+	return data, errors.Join(err, f.Close())
 }

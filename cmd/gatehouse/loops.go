@@ -311,13 +311,16 @@ func (p *parts) aggregate(ctx context.Context, all map[string]*rbacv1.ClusterRol
 	}
 }
 
+// An object that cannot be decoded counts as absent: a role or binding that nobody can read grants nothing, and must not keep the
+// server from starting.
+
 // follow reads a resource of the RBAC group and tells of every change, from the whole state on. after is called with
 // everything once no more changes are waiting.
 func follow[T resource.Object](ctx context.Context, s *resource.Service, plural string, replace func([]T), apply, remove func(T), after func(map[string]T)) error {
 	info := api.RequestInfo{IsResource: true, Group: rbacv1.GroupName, Version: "v1", Resource: plural, Verb: "watch"}
 	permit := authz.System("authorization index", info)
 	for {
-		w, err := s.Watch(ctx, permit, resource.ListOptions{ResourceVersion: "0", Bookmarks: true})
+		w, err := s.Watch(ctx, permit, resource.ListOptions{ResourceVersion: "0", Bookmarks: true, SkipBroken: true})
 		if err != nil {
 			return err
 		}

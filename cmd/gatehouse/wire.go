@@ -113,6 +113,15 @@ func (p *parts) makeAudit(context.Context) error {
 	}
 	p.log = log
 	p.close = append(p.close, log.Close)
+	if o.AuditPolicyFile != "" {
+		p.reload = append(p.reload, reloader{o.AuditPolicyFile, whenChanged([]string{o.AuditPolicyFile}, func() error {
+			policy, err := audit.LoadPolicy(o.AuditPolicyFile)
+			if err != nil {
+				return err
+			}
+			return log.SetPolicy(context.Background(), policy)
+		})})
+	}
 	return nil
 }
 
@@ -221,10 +230,25 @@ func (p *parts) makeIssuer(find *finder) (*serviceaccount.Issuer, *serviceaccoun
 	if err != nil {
 		return nil, nil, fmt.Errorf("--service-account-signing-key-file: %w", err)
 	}
-	keys, err := loadKeys(signing, o.ServiceAccountKeyFiles)
+	public, err := loadKeys(signing, o.ServiceAccountKeyFiles)
 	if err != nil {
 		return nil, nil, fmt.Errorf("--service-account-key-file: %w", err)
 	}
+	keys, err := serviceaccount.NewKeys(signing, public)
+	if err != nil {
+		return nil, nil, fmt.Errorf("--service-account-key-file: %w", err)
+	}
+	p.reload = append(p.reload, reloader{signingFile, whenChanged(append([]string{signingFile}, o.ServiceAccountKeyFiles...), func() error {
+		signing, err := serviceaccount.LoadSigningKey(signingFile)
+		if err != nil {
+			return err
+		}
+		public, err := loadKeys(signing, o.ServiceAccountKeyFiles)
+		if err != nil {
+			return err
+		}
+		return keys.Replace(signing, public)
+	})})
 	issuer, err := serviceaccount.NewIssuer(serviceaccount.IssuerOptions{
 		Issuer: p.issuers()[0], Audiences: p.audiences(), Keys: keys, Objects: find, Pods: find, Clock: time.Now,
 		MaxExpiration: o.ServiceAccountMaxTokenExpiration, ExtendExpiration: o.ServiceAccountExtendTokenExpiration,

@@ -94,6 +94,12 @@ func (s *Set) settle(o *Options) (notes []string) {
 	if o.Profile == Hardened && o.Anonymous == AnonymousAny {
 		notes = append(notes, "--anonymous-auth=true lets requests without credentials reach authorization")
 	}
+	if o.Profile == Hardened && o.PeerRateLimit == 0 {
+		notes = append(notes, "--peer-rate-limit=0: one address may ask without limit before it is known who asks")
+	}
+	if o.Profile == Hardened && o.ClientRateLimit == 0 {
+		notes = append(notes, "--client-rate-limit=0: one user may ask without limit")
+	}
 	if o.allowsAlways() {
 		notes = append(notes, "--authorization-mode="+AlwaysAllow+" lets every authenticated user do everything")
 	}
