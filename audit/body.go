@@ -54,9 +54,16 @@ func cleanObject(v any, omitManagedFields bool) any {
 		if holdsCredentials(v) {
 			return identity(v)
 		}
+		if _, ok := v["value"]; ok && patchesLastApplied(v) {
+			v["value"] = redacted
+		}
 		for k, member := range v {
-			if metadata, ok := member.(map[string]any); ok && k == "metadata" {
-				cleanMetadata(metadata, omitManagedFields)
+			if k == lastApplied {
+				v[k] = redacted
+				continue
+			}
+			if metadata, ok := member.(map[string]any); ok && k == "metadata" && omitManagedFields {
+				delete(metadata, "managedFields")
 			}
 			v[k] = cleanObject(member, omitManagedFields)
 		}
@@ -64,19 +71,16 @@ func cleanObject(v any, omitManagedFields bool) any {
 	return v
 }
 
-func cleanMetadata(metadata map[string]any, omitManagedFields bool) {
-	if omitManagedFields {
-		delete(metadata, "managedFields")
-	}
-	annotations, _ := metadata["annotations"].(map[string]any)
-	applied, _ := annotations[lastApplied].(string)
-	if strings.Contains(applied, "Secret") || strings.Contains(applied, "Token") {
-		annotations[lastApplied] = redacted
-	}
-}
-
-// lastApplied is where kubectl keeps a copy of the object as it was applied.
+// lastApplied is where kubectl keeps a copy of the object as it was applied. The copy is JSON in a string, in which the kind can
+// be spelled in many ways, so it is never recorded, whatever it is of.
 const lastApplied = "kubectl.kubernetes.io/last-applied-configuration"
+
+// patchesLastApplied reports whether a JSON patch operation (RFC 6902) is about lastApplied. Its path is a JSON pointer (RFC
+// 6901), in which a slash within a name is "~1".
+func patchesLastApplied(operation map[string]any) bool {
+	path, _ := operation["path"].(string)
+	return strings.HasSuffix(strings.NewReplacer("~1", "/", "~0", "~").Replace(path), "/"+lastApplied)
+}
 
 func holdsCredentials(object map[string]any) bool {
 	for name, value := range object {

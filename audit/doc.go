@@ -21,8 +21,10 @@
 // A checkpoint is written at most once a second, so records of the last second before a crash can be cut off
 // by whoever may write the files, without a trace in the chain. Whoever holds the signing key, or can
 // put back an older log together with its older checkpoint, can rewrite the end of history; copy the checkpoint to another
-// machine to rule that out. A policy that omits RequestReceived for a write, or does not record it at all,
-// gives up the first promise for that write; the former is still refused while records are known not to be writable. ResponseComplete lines become durable within a second; one that is lost in a
-// crash is replaced at the next start by a line whose outcome is "unknown", as long as its RequestReceived
-// line is within the last [RecoveryWindowBytes] of the log. Refusals that wait to be summed up, those of the last second, are lost in a crash.
+// machine to rule that out. A policy that does not record a write at all (level None) gives up the first promise for that write.
+// One that omits the stage RequestReceived does not: for what can change something, or opens a way into a pod or node, that
+// line is written all the same, and [Open] and [Log.SetPolicy] warn of such a policy. ResponseComplete lines become durable
+// within a second; one that is lost in a crash is replaced at the next start by a line whose outcome is "unknown", as long as
+// its RequestReceived line is within the last [RecoveryWindowBytes] of the log. Refusals that wait to be summed up, those of
+// the last second, are lost in a crash.
 package audit

@@ -247,7 +247,7 @@ func TestUnhealthyLogRefusesWhatItCouldLose(t *testing.T) {
 	})
 }
 
-func TestWriteWithoutAnIntentIsRefusedWhileUnhealthy(t *testing.T) {
+func TestWriteOfWhichThePolicyOmitsTheIntentIsRefusedWhileUnhealthy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := audit.DefaultPolicy()
 		p.OmitStages = []audit.Stage{audit.StageRequestReceived}
@@ -256,12 +256,14 @@ func TestWriteWithoutAnIntentIsRefusedWhileUnhealthy(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d.failWrites(noSpace)
+		d.failWrites(slices.Repeat([]func(audit.File, []byte) (int, error){noSpace}, 1000)...)
 		if err := l.SetPolicy(context.Background(), p); err == nil {
 			t.Error("the policy was changed without a record of it")
 		}
 		_, err = receive(context.Background(), l, request(t, "DELETE", "/api/v1/namespaces/a/pods/b"))
 		refusedAs503(t, err)
+		d.failWrites()
+		time.Sleep(time.Second)
 		closeLog(t, l)
 	})
 }

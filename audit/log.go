@@ -93,7 +93,7 @@ func Open(o Options) (*Log, error) {
 		return nil, fmt.Errorf("audit policy: %w", err)
 	}
 	l := &Log{opts: o, queue: newQueue(o.MaxQueueBytes)}
-	l.policy.Store(o.Policy)
+	l.usePolicy(o.Policy)
 	l.refusals = newRefusals(l)
 	c := &committer{
 		seg:   &segments{path: o.Path, maxSize: o.MaxSizeBytes, maxBackups: o.MaxBackups, maxAge: o.MaxAge, wrap: o.wrap},
@@ -252,8 +252,17 @@ func (l *Log) SetPolicy(ctx context.Context, p *Policy) error {
 	})); err != nil {
 		return err
 	}
-	l.policy.Store(p)
+	l.usePolicy(p)
 	return nil
+}
+
+// usePolicy warns where the policy is not followed to the letter.
+func (l *Log) usePolicy(p *Policy) {
+	if rules := p.omitsIntent(); len(rules) > 0 {
+		l.opts.Logger.Warn("the audit policy omits stage RequestReceived for requests that can change something: "+
+			"it is recorded for them all the same, before they are executed", "policyRules", fmt.Sprint(rules))
+	}
+	l.policy.Store(p)
 }
 
 // Healthy returns nil if the last attempt to write records and the last checkpoint succeeded. The log tries again by

@@ -17,7 +17,8 @@ type Policy struct {
 	metav1.ObjectMeta `json:"metadata,omitempty"`
 	// Rules are tried in order. At least one is required.
 	Rules []Rule `json:"rules"`
-	// OmitStages are not written for any request.
+	// OmitStages are not written for any request. RequestReceived is written all the same for requests that can change something
+	// or open a way into a pod or node.
 	OmitStages []Stage `json:"omitStages,omitempty"`
 	// OmitManagedFields leaves metadata.managedFields out of bodies, unless a rule says otherwise.
 	OmitManagedFields bool `json:"omitManagedFields,omitempty"`
@@ -35,7 +36,7 @@ type Rule struct {
 	Namespaces []string `json:"namespaces,omitempty"`
 	// NonResourceURLs are paths; "*" at the end stands for anything.
 	NonResourceURLs []string `json:"nonResourceURLs,omitempty"`
-	// OmitStages are not written for what the rule matches, in addition to those of the policy.
+	// OmitStages are not written for what the rule matches, in addition to those of the policy and with the same exception.
 	OmitStages []Stage `json:"omitStages,omitempty"`
 	// OmitManagedFields overrides that of the policy; nil does not.
 	OmitManagedFields *bool `json:"omitManagedFields,omitempty"`
@@ -119,6 +120,19 @@ func (p *Policy) decide(user api.User, info api.RequestInfo) decision {
 		return d
 	}
 	return decision{level: LevelNone}
+}
+
+// omitsIntent returns the numbers of the rules, from 0, that leave out RequestReceived and can match requests for which it is
+// written all the same.
+func (p *Policy) omitsIntent() (rules []int) {
+	for i, r := range p.Rules {
+		omit := stageSet(0).with(p.OmitStages).with(r.OmitStages)
+		writes := func(verb string) bool { return precedes(api.RequestInfo{Verb: verb}) }
+		if r.Level != LevelNone && omit.has(StageRequestReceived) && (len(r.Verbs) == 0 || slices.ContainsFunc(r.Verbs, writes)) {
+			rules = append(rules, i)
+		}
+	}
+	return rules
 }
 
 func (r *Rule) matches(user api.User, info api.RequestInfo) bool {

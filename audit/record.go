@@ -69,12 +69,13 @@ func (l *Log) Begin(_ context.Context, r Request) (*Record, error) {
 
 // Received records that the request is going to be executed. For one that can change something, or opens a way into a pod
 // or node, it returns when the RequestReceived event is durable. The error is an *[api.Error] with code 503; the request must not be
-// executed then, and its record has ended. It must be called once.
+// executed then, and its record has ended. It must be called once. That the policy omits the stage changes nothing for such a
+// request: the record before the effect is what the log promises.
 func (r *Record) Received(ctx context.Context) error {
 	if r == nil {
 		return nil
 	}
-	omitted := r.decision.omit.has(StageRequestReceived)
+	omitted := !r.precedes && r.decision.omit.has(StageRequestReceived)
 	r.mu.Lock()
 	r.received = true
 	var event []byte
@@ -82,7 +83,7 @@ func (r *Record) Received(ctx context.Context) error {
 		event = r.encode(StageRequestReceived, r.event.RequestReceivedTimestamp.Time)
 	}
 	r.mu.Unlock()
-	err := r.log.admit((r.precedes || r.secret) && (omitted || !r.precedes))
+	err := r.log.admit(r.secret && !r.precedes)
 	switch {
 	case err != nil || omitted:
 	case r.precedes:

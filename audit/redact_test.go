@@ -56,6 +56,14 @@ func TestCredentialsNeverReachTheLog(t *testing.T) {
 		"secrets in a list":           {"POST", "/api/v1/namespaces/a/pods", bodies(`{"kind":"List","items":[[` + body + `]]}`)},
 		"last applied of a secret": {"POST", "/api/v1/namespaces/a/pods", bodies(
 			`{"kind":"Pod","metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"kind\":\"Secret\",\"data\":\"` + canary + `\"}"}}}`)},
+		"last applied outside metadata": {"POST", "/api/v1/namespaces/a/pods", bodies(
+			`{"a":[{"kubectl.kubernetes.io/last-applied-configuration":{"data":"` + canary + `"}}]}`)},
+		"last applied with its kind escaped": {"POST", "/api/v1/namespaces/a/pods", bodies(
+			`{"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"kind\":\"S\\u0065cret\",\"data\":\"` + canary + `\"}"}}}`)},
+		"patch of the annotations with last applied": {"PATCH", "/api/v1/namespaces/a/pods/p", bodies(
+			`[{"op":"add","path":"/metadata/annotations","value":{"kubectl.kubernetes.io/last-applied-configuration":"` + canary + `"}}]`)},
+		"patch of last applied": {"PATCH", "/api/v1/namespaces/a/pods/p", bodies(
+			`[{"op":"add","path":"/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration","value":"` + canary + `"}]`)},
 		"managed fields":       {"POST", "/api/v1/namespaces/a/pods", bodies(`{"kind":"Pod","metadata":{"managedFields":[{"f":"` + canary + `"}]}}`)},
 		"body that is no JSON": {"POST", "/api/v1/namespaces/a/pods", bodies("password: " + canary)},
 		"two bodies":           {"POST", "/api/v1/namespaces/a/pods", bodies(`{} {"a":"` + canary + `"}`)},

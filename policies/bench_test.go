@@ -106,3 +106,15 @@ func BenchmarkCompile(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkUnchangedPodStatus is what the pod policies add to each write of a status by a kubelet.
+func BenchmarkUnchangedPodStatus(b *testing.B) {
+	e := engineWith(b, "policies: [{name: pod-security-baseline, action: deny}]")
+	r := podReview(largePod())
+	r.Operation, r.Subresource, r.OldObject = "UPDATE", "status", largePod()
+	for b.Loop() {
+		if found, err := e.Validate(context.Background(), r); err != nil || len(found) > 0 {
+			b.Fatal(found, err)
+		}
+	}
+}

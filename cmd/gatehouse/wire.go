@@ -195,6 +195,7 @@ func (p *parts) makeResources(context.Context) error {
 		Validators: []admission.Validator{
 			admission.NamespaceLifecycle{Namespaces: find},
 			admission.Escalation{Rules: p.index, Authorizer: p.chain},
+			admission.Certificates{Authorizer: p.chain},
 			admission.Policies{Engine: p.engine, Namespaces: find},
 		},
 		Mutators: []admission.Mutator{admission.Policies{Engine: p.engine, Namespaces: find}},

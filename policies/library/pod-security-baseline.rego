@@ -12,8 +12,8 @@
 #     groups: ["", apps, batch]
 #     kinds: [Pod, PodTemplate, ReplicationController, ReplicaSet, Deployment, StatefulSet, DaemonSet, Job, CronJob]
 #     operations: [CREATE, UPDATE]
-#     # Not status: it cannot change the spec, and kubelets write it all the time.
-#     subresources: ["", ephemeralcontainers, resize]
+#     # Status and binding leave the spec alone, but can write annotations, and one of those weakens AppArmor.
+#     subresources: ["", ephemeralcontainers, resize, status, binding]
 #   parameters:
 #     templates: warn
 package gatehouse.policy.pod_security_baseline

@@ -1,0 +1,133 @@
+package admission
+
+import (
+	"bytes"
+	"context"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	certificatesv1 "k8s.io/api/certificates/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/authz"
+)
+
+// MaxCSRBytes bounds the spec.request that is parsed, as PEM. A request with an RSA key of 16,384 bits has a tenth of it.
+const MaxCSRBytes = 64 << 10
+
+// Certificates keeps users from having certificates made that they may not have: who approves or denies a request must be
+// allowed to approve for its signer, who signs it must be allowed to sign for it, and nobody may ask for a client certificate
+// in system:masters. It is a Validator, and decides like the plugins CertificateApproval, CertificateSigning and
+// CertificateSubjectRestriction of kube-apiserver. The server's own loops are not asked.
+//
+// Limits: it is about certificates.k8s.io/v1 only, and the subject is looked at for the one signer whose certificates this server
+// believes without a further check of what they name.
+type Certificates struct {
+	// Authorizer is required.
+	Authorizer authz.Authorizer
+}
+
+// Validate checks creates of certificate signing requests and updates of their approval and status. Refusals are 403.
+func (c Certificates) Validate(ctx context.Context, a *Attributes) error {
+	if a.Resource.Group != certificatesv1.GroupName || a.Resource.Resource != "certificatesigningrequests" || a.Permit.IsSystem() {
+		return nil
+	}
+	switch {
+	case a.Operation == Create && a.Subresource == "":
+		csr, err := signingRequest(a.Object)
+		if err != nil {
+			return err
+		}
+		return a.checkSubject(csr)
+	case a.Operation == Update && (a.Subresource == "approval" || a.Subresource == "status"):
+		return c.update(ctx, a)
+	}
+	return nil
+}
+
+// update checks every write of the approval, one that takes a condition away included, and those of the status that change
+// what a client waits for: the certificate, or the condition that there will be none.
+func (c Certificates) update(ctx context.Context, a *Attributes) error {
+	now, err := signingRequest(a.Object)
+	if err != nil {
+		return err
+	}
+	was, err := signingRequest(a.OldObject)
+	if err != nil {
+		return err
+	}
+	verb := "approve"
+	if a.Subresource == "status" {
+		if bytes.Equal(now.Status.Certificate, was.Status.Certificate) &&
+			apiequality.Semantic.DeepEqual(now.Status.Conditions, was.Status.Conditions) {
+			return nil
+		}
+		verb = "sign"
+	}
+	// The stored signer decides: neither subresource writes the spec.
+	signer := was.Spec.SignerName
+	if c.mayUseSigner(ctx, a.Permit.User(), verb, signer) {
+		return nil
+	}
+	return a.forbidden(fmt.Errorf("user not permitted to %s requests with signerName %q", verb, signer))
+}
+
+// mayUseSigner asks for the signer by its name and then for all signers of its domain. An error is a no.
+func (c Certificates) mayUseSigner(ctx context.Context, user api.User, verb, signer string) bool {
+	domain, _, _ := strings.Cut(signer, "/")
+	for _, name := range []string{signer, domain + "/*"} {
+		decision, _, err := c.Authorizer.Authorize(ctx, user, api.RequestInfo{
+			IsResource: true, Verb: verb, Group: certificatesv1.GroupName, Version: "*", Resource: "signers", Name: name,
+		})
+		if err == nil && decision == authz.Allow {
+			return true
+		}
+	}
+	return false
+}
+
+// checkSubject refuses a request for a client certificate that would make its holder an administrator whom no role
+// limits, and one whose subject cannot be told.
+func (a *Attributes) checkSubject(csr *certificatesv1.CertificateSigningRequest) error {
+	if csr.Spec.SignerName != certificatesv1.KubeAPIServerClientSignerName {
+		return nil
+	}
+	request, err := parseCSR(csr.Spec.Request)
+	if err != nil {
+		return a.forbidden(fmt.Errorf("unable to check the subject: spec.request: %w", err))
+	}
+	if slices.Contains(request.Subject.Organization, api.GroupMasters) {
+		return a.forbidden(fmt.Errorf("use of %s signer with %s group is not allowed", csr.Spec.SignerName, api.GroupMasters))
+	}
+	return nil
+}
+
+// parseCSR reads the first PEM block, as signers do. Its errors do not quote the data.
+func parseCSR(data []byte) (*x509.CertificateRequest, error) {
+	if len(data) > MaxCSRBytes {
+		return nil, fmt.Errorf("larger than %d bytes", MaxCSRBytes)
+	}
+	block, _ := pem.Decode(data)
+	if block == nil || block.Type != "CERTIFICATE REQUEST" {
+		return nil, errors.New(`PEM block type must be "CERTIFICATE REQUEST"`)
+	}
+	request, err := x509.ParseCertificateRequest(block.Bytes)
+	if err != nil {
+		return nil, errors.New("this is no PKCS #10 certificate request")
+	}
+	return request, nil
+}
+
+// signingRequest refuses what reaches the check undecoded.
+func signingRequest(object any) (*certificatesv1.CertificateSigningRequest, error) {
+	csr, ok := object.(*certificatesv1.CertificateSigningRequest)
+	if !ok {
+		return nil, api.Internal(fmt.Errorf("admission: signer check of a %T", object))
+	}
+	return csr, nil
+}
