@@ -135,9 +135,13 @@ func Invalid(k schema.GroupKind, name string, errs field.ErrorList) *Error {
 	return fromLibrary(apierrors.NewInvalid(k, name, errs))
 }
 
-// MethodNotAllowed is 405: the resource exists, the verb does not apply to it.
-func MethodNotAllowed(r schema.GroupResource, verb string) *Error {
-	return fromLibrary(apierrors.NewMethodNotSupported(r, verb))
+// MethodNotAllowed is 405: the path does not have the method, or nothing has it. It does not repeat the method, which is text of
+// the client's choice.
+func MethodNotAllowed() *Error {
+	return &Error{Status: metav1.Status{
+		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
+		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
+	}}
 }
 
 // Expired is 410 for a resourceVersion or continue token that is too old.

@@ -67,7 +67,13 @@ func (r RequestInfo) ResourceWithSub() string {
 // ParseRequest derives the request info from method and URL. The path is split as sent and each
 // segment is decoded on its own; a segment that is empty, a dot segment, holds an encoded slash, a percent sign
 // or a control character is refused with 400, so no two stages can read one path in two ways.
+//
+// The methods are GET, HEAD, POST, PUT, PATCH and DELETE, and OPTIONS for what is no resource; below the older prefix
+// /watch/ only GET. Any other is refused with 405, so that no method is taken for a verb.
 func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
+	if !slices.Contains(methods, method) {
+		return RequestInfo{}, MethodNotAllowed()
+	}
 	segments, err := splitPath(u)
 	if err != nil {
 		return RequestInfo{}, err
@@ -84,6 +90,9 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	}
 	info.IsResource = true
 	legacyWatch := rest[0] == "watch"
+	if method == http.MethodOptions || (legacyWatch && method != http.MethodGet) {
+		return RequestInfo{}, MethodNotAllowed()
+	}
 	if legacyWatch {
 		if rest = rest[1:]; len(rest) == 0 {
 			return RequestInfo{}, BadRequest("the path %q names no resource to watch", info.Path)
@@ -93,6 +102,11 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	query := u.Query()
 	info.setVerb(method, query, legacyWatch)
 	return info, nil
+}
+
+// methods are those that a request may have.
+var methods = []string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete, http.MethodOptions,
 }
 
 // setTarget reads [namespaces/NS/]RESOURCE[/NAME[/SUBRESOURCE[/...]]].

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,13 +125,45 @@ func TestParseRequestRefuses(t *testing.T) {
 	}
 }
 
+// TestParseRequestMethods guards against methods that pass for verbs: what logs and filters before the server see as LIST or WATCH
+// would be done as one.
+func TestParseRequestMethods(t *testing.T) {
+	for _, tt := range []struct{ method, target string }{
+		{"LIST", "/api/v1/namespaces/ns1/secrets/s1"},
+		{"WATCH", "/api/v1/namespaces/ns1/secrets/s1"},
+		{"CREATE", "/api/v1/namespaces/ns1/secrets"},
+		{"get", "/api/v1/pods"},
+		{"", "/api/v1/pods"},
+		{"WATCH", "/healthz"},
+		{"CONNECT", "/healthz"},
+		{"TRACE", "/healthz"},
+		{"OPTIONS", "/api/v1/pods"},
+		{"DELETE", "/api/v1/watch/namespaces/ns1/pods"},
+		{"POST", "/api/v1/watch/pods"},
+		{"HEAD", "/apis/apps/v1/watch/deployments"},
+	} {
+		t.Run(tt.method+" "+tt.target, func(t *testing.T) {
+			info, err := api.ParseRequest(tt.method, &url.URL{Path: tt.target})
+			var e *api.Error
+			if !errors.As(err, &e) || e.Code() != http.StatusMethodNotAllowed {
+				t.Errorf("ParseRequest = %+v, %v; want a 405", info, err)
+			}
+		})
+	}
+	if info, err := api.ParseRequest("OPTIONS", &url.URL{Path: "/version"}); err != nil || info.Verb != "options" {
+		t.Errorf("OPTIONS of a path that is no resource: %+v, %v", info, err)
+	}
+}
+
 func FuzzParseRequest(f *testing.F) {
 	for _, s := range []string{
 		"/api/v1/namespaces/default/pods/web/status", "/apis/apps/v1/deployments?watch=1", "/%2e%2e/api", "//", "/api/v1/watch/pods",
 		"/api/v1/namespaces/x/finalize", "/apis/a/b/c/d/e/f/g", "/api/v1/pods?fieldSelector=metadata.name%3Da%2Fb",
 	} {
 		f.Add("GET", s)
+		f.Add("DELETE", s)
 	}
+	f.Add("LIST", "/api/v1/pods")
 	f.Fuzz(func(t *testing.T, method, target string) {
 		u, err := url.Parse(target)
 		if err != nil {
@@ -139,8 +172,8 @@ func FuzzParseRequest(f *testing.F) {
 		info, err := api.ParseRequest(method, u)
 		if err != nil {
 			var e *api.Error
-			if !errors.As(err, &e) || e.Code() != http.StatusBadRequest {
-				t.Fatalf("a refusal that is not a 400: %v", err)
+			if !errors.As(err, &e) || (e.Code() != http.StatusBadRequest && e.Code() != http.StatusMethodNotAllowed) {
+				t.Fatalf("a refusal that is neither 400 nor 405: %v", err)
 			}
 			return
 		}
@@ -148,6 +181,13 @@ func FuzzParseRequest(f *testing.F) {
 			if part == "." || part == ".." || strings.ContainsAny(part, "/%\\\x00\n") {
 				t.Fatalf("segment %q got through: %+v", part, info)
 			}
+		}
+		verbs := []string{"get", "list", "watch", "create", "update", "patch", "delete", "deletecollection"}
+		if !info.IsResource {
+			verbs = []string{"get", "head", "post", "put", "patch", "delete", "options"}
+		}
+		if !slices.Contains(verbs, info.Verb) || (info.Verb == "watch" && method != "GET" && method != "HEAD") {
+			t.Fatalf("method %q became verb %q", method, info.Verb)
 		}
 		if info.IsResource && info.Resource == "" {
 			t.Fatalf("a resource request without a resource: %+v", info)

@@ -13,7 +13,8 @@ import (
 	"github.com/gatehouse/gatehouse/api"
 )
 
-// Defaults of [ClientsConfig]. A controller that does 200 requests per second stays well below its rate.
+// Defaults of [ClientsConfig]. A controller that does 200 requests per second stays well below its rate. The pods of a
+// DaemonSet share one account: with three watches each, those of 1,600 nodes stay below the bound of one client.
 const (
 	DefaultClientRate     = 500
 	DefaultClientBurst    = 1000
@@ -23,6 +24,8 @@ const (
 	DefaultQueue          = 800
 	DefaultQueuePerClient = 50
 	DefaultMaxWait        = 15 * time.Second
+	DefaultHeld           = 20_000
+	DefaultHeldPerClient  = 5_000
 )
 
 // BytesPerUnit is how many bytes of a response cost one unit, see [Seat.Charge].
@@ -47,9 +50,14 @@ type ClientsConfig struct {
 	QueuePerClient int
 	// MaxWait is how long a request may wait for a seat; 0 means DefaultMaxWait.
 	MaxWait time.Duration
+	// Held is how many long-running requests may be open, see [Seat.Hold]; 0 means DefaultHeld. An idle watch costs
+	// about 26 KiB.
+	Held int
+	// HeldPerClient is how many of them may be of one client; 0 means DefaultHeldPerClient, and at most Held.
+	HeldPerClient int
 	// DisableRate gives every client as many units as it wants.
 	DisableRate bool
-	// DisableSeats gives every request a seat at once.
+	// DisableSeats gives every request a seat at once. Long-running requests stay bounded.
 	DisableSeats bool
 	// Clock tells the time for the budgets; nil means time.Now.
 	Clock func() time.Time
@@ -64,6 +72,8 @@ func (c ClientsConfig) withDefaults() ClientsConfig {
 	c.Queue = orDefault(c.Queue, DefaultQueue)
 	c.QueuePerClient = orDefault(c.QueuePerClient, DefaultQueuePerClient)
 	c.MaxWait = orDefault(c.MaxWait, DefaultMaxWait)
+	c.Held = orDefault(c.Held, DefaultHeld)
+	c.HeldPerClient = min(orDefault(c.HeldPerClient, DefaultHeldPerClient), c.Held)
 	if c.Clock == nil {
 		c.Clock = time.Now
 	}
@@ -102,7 +112,7 @@ func CostOf(info api.RequestInfo) Cost {
 // for concurrent use and starts no goroutine.
 //
 // Memory: at most MaxClients clients have state of their own, about 500 bytes each. Only a client that is idle
-// (no seat, nothing waiting, its budget full) is forgotten, and forgetting it changes nothing. A client that
+// (no seat, nothing waiting or long-running, its budget full) is forgotten, and forgetting it changes nothing. A client that
 // has used its budget can therefore not be reset by a flood of other names. When all places are taken by
 // clients that are not idle, new ones share a single account with the limits of one client.
 type Clients struct {
@@ -115,6 +125,7 @@ type Clients struct {
 	recent   *list.List // of *account, most recently used first
 	inUse    int        // seats held
 	queued   int        // requests waiting
+	held     int        // long-running requests of clients that are not exempt
 	turns    []*account // accounts with waiting requests, next one first
 	stats    Stats
 }
@@ -124,6 +135,7 @@ type account struct {
 	name   string
 	budget *rate.Limiter
 	inUse  int
+	held   int // long-running requests
 	queue  []*waiter
 	place  *list.Element // in Clients.recent; nil for the overflow account
 }
@@ -132,7 +144,9 @@ type account struct {
 type Stats struct {
 	Accounts, Seats, Waiting              int    // now
 	Exempt                                int    // exempt requests being executed now
+	Held, HeldExempt                      int    // long-running requests open now
 	Granted, RefusedRate, RefusedSeats    uint64 // since the start
+	RefusedHeld                           uint64 // long-running requests, since the start
 	GrantedExempt, ChargedUnits, Overflow uint64 // since the start; Overflow counts requests on the shared account
 }
 
@@ -149,7 +163,7 @@ func (c *Clients) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.stats
-	s.Accounts, s.Seats, s.Waiting = len(c.accounts), c.inUse, c.queued
+	s.Accounts, s.Seats, s.Waiting, s.Held = len(c.accounts), c.inUse, c.queued, c.held
 	return s
 }
 
@@ -193,7 +207,7 @@ func (c *Clients) evict(now time.Time) bool {
 	for range evictionTries {
 		oldest := c.recent.Back()
 		a := oldest.Value.(*account)
-		if a.inUse == 0 && len(a.queue) == 0 && a.budget.TokensAt(now) >= float64(c.config.Burst) {
+		if a.inUse == 0 && a.held == 0 && len(a.queue) == 0 && a.budget.TokensAt(now) >= float64(c.config.Burst) {
 			c.recent.Remove(oldest)
 			delete(c.accounts, a.name)
 			return true

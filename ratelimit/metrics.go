@@ -22,13 +22,17 @@ func clientMetrics() []metric {
 		return number(prometheus.CounterValue, name, help, func(s Stats) float64 { return float64(value(s)) }, labels)
 	}
 	const refused, granted = "Requests refused because of their client, by what was used up.", "Requests let through, by whether limits applied to them."
+	const held = "Long-running requests that are open, by whether limits apply to them."
 	return []metric{
 		gauge("accounts", "Clients that have state of their own.", func(s Stats) int { return s.Accounts }),
 		gauge("seats", "Seats in use.", func(s Stats) int { return s.Seats }),
 		gauge("waiting", "Requests that wait for a seat.", func(s Stats) int { return s.Waiting }),
 		gauge("exempt", "Requests being executed that no limit applies to.", func(s Stats) int { return s.Exempt }),
+		number(prometheus.GaugeValue, "watches", held, func(s Stats) float64 { return float64(s.Held) }, prometheus.Labels{"exempt": "false"}),
+		number(prometheus.GaugeValue, "watches", held, func(s Stats) float64 { return float64(s.HeldExempt) }, prometheus.Labels{"exempt": "true"}),
 		counter("refused_total", refused, func(s Stats) uint64 { return s.RefusedRate }, prometheus.Labels{"reason": "rate"}),
 		counter("refused_total", refused, func(s Stats) uint64 { return s.RefusedSeats }, prometheus.Labels{"reason": "seats"}),
+		counter("refused_total", refused, func(s Stats) uint64 { return s.RefusedHeld }, prometheus.Labels{"reason": "watches"}),
 		counter("granted_total", granted, func(s Stats) uint64 { return s.Granted }, prometheus.Labels{"exempt": "false"}),
 		counter("granted_total", granted, func(s Stats) uint64 { return s.GrantedExempt }, prometheus.Labels{"exempt": "true"}),
 		counter("charged_units_total", "Units charged for large responses.", func(s Stats) uint64 { return s.ChargedUnits }, nil),

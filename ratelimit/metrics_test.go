@@ -14,7 +14,7 @@ import (
 // TestMetrics states the series that alerts are made of.
 func TestMetrics(t *testing.T) {
 	peers := ratelimit.NewPeers(ratelimit.PeersConfig{Rate: .001, Burst: 1})
-	clients := ratelimit.NewClients(ratelimit.ClientsConfig{Rate: .001, Burst: 1})
+	clients := ratelimit.NewClients(ratelimit.ClientsConfig{Rate: .001, Burst: 1, HeldPerClient: 1})
 	registry := prometheus.NewPedanticRegistry()
 	for _, c := range []prometheus.Collector{peers, clients} {
 		if err := registry.Register(c); err != nil {
@@ -34,22 +34,35 @@ func TestMetrics(t *testing.T) {
 	if _, err := clients.Acquire(context.Background(), ratelimit.Client{Name: "alice"}, ratelimit.Cost{}); err == nil {
 		t.Error("a client over its rate was let through")
 	}
-	if _, err := clients.Acquire(context.Background(), ratelimit.Client{Name: "admin", Exempt: true}, ratelimit.Cost{}); err != nil {
+	admin, err := clients.Acquire(context.Background(), ratelimit.Client{Name: "admin", Exempt: true}, ratelimit.Cost{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seat.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := seat.Hold(); err == nil {
+		t.Error("a second watch was let through")
+	}
+	if _, err := admin.Hold(); err != nil {
 		t.Error(err)
 	}
 	want := map[string]float64{
-		"gatehouse_ratelimit_peers_refused_total":         2,
-		"gatehouse_ratelimit_peers_failures_total":        1,
-		"gatehouse_ratelimit_clients_accounts":            1,
-		"gatehouse_ratelimit_clients_seats":               2,
-		"gatehouse_ratelimit_clients_waiting":             0,
-		"gatehouse_ratelimit_clients_exempt":              1,
-		"gatehouse_ratelimit_clients_refused_total rate":  1,
-		"gatehouse_ratelimit_clients_refused_total seats": 0,
-		"gatehouse_ratelimit_clients_granted_total false": 1,
-		"gatehouse_ratelimit_clients_granted_total true":  1,
-		"gatehouse_ratelimit_clients_charged_units_total": 2,
-		"gatehouse_ratelimit_clients_overflow_total":      0,
+		"gatehouse_ratelimit_peers_refused_total":           2,
+		"gatehouse_ratelimit_peers_failures_total":          1,
+		"gatehouse_ratelimit_clients_accounts":              1,
+		"gatehouse_ratelimit_clients_seats":                 2,
+		"gatehouse_ratelimit_clients_waiting":               0,
+		"gatehouse_ratelimit_clients_exempt":                1,
+		"gatehouse_ratelimit_clients_refused_total rate":    1,
+		"gatehouse_ratelimit_clients_refused_total seats":   0,
+		"gatehouse_ratelimit_clients_refused_total watches": 1,
+		"gatehouse_ratelimit_clients_watches false":         1,
+		"gatehouse_ratelimit_clients_watches true":          1,
+		"gatehouse_ratelimit_clients_granted_total false":   1,
+		"gatehouse_ratelimit_clients_granted_total true":    1,
+		"gatehouse_ratelimit_clients_charged_units_total":   2,
+		"gatehouse_ratelimit_clients_overflow_total":        0,
 	}
 	families, err := registry.Gather()
 	if err != nil {

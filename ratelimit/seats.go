@@ -3,6 +3,7 @@ package ratelimit
 import (
 	"context"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -33,7 +34,7 @@ type waiter struct {
 }
 
 // Acquire takes the cost from the client's budget and waits for a seat. The caller releases the seat when the
-// request is done, or, if it is a long-running one, when it has started.
+// request is done, or, if it is a long-running one, when it has started and holds a place of its own by [Seat.Hold].
 //
 // The error is an [api.Error]: 429 with RetryAfterSeconds from 1 to 32 when the budget is used up, the queue
 // is full or no seat became free within MaxWait; and 504 when ctx ends first.
@@ -187,8 +188,8 @@ func (c *Clients) queueFull() error {
 
 // Charge takes what a response of so many bytes costs beyond its request, one unit per 100,000 bytes, from the
 // client's budget. A budget can be overdrawn by 30 seconds of its rate at most; the client is refused until it
-// has recovered. Charge before Release: an account that holds no seat may be forgotten, and a later charge
-// with it.
+// has recovered. Charge before Release: an account that holds no seat and no long-running request may be forgotten, and
+// a later charge with it.
 func (s *Seat) Charge(bytes int64) {
 	units := bytes / BytesPerUnit
 	if s == nil || units <= 0 {
@@ -202,6 +203,46 @@ func (s *Seat) Charge(bytes int64) {
 	if s.account != nil {
 		c.charge(s.account, now, units)
 	}
+}
+
+// Hold counts the request among the long-running ones of its client and of all, beside the seat, which is then released
+// when the request has started. The caller calls release, which is never nil, when the request has ended; all calls
+// after the first do nothing. Requests of exempt clients are counted apart and never refused.
+//
+// The error is an [api.Error]: 429 when the client, or all clients together, have as many open as they may.
+func (s *Seat) Hold() (release func(), err error) {
+	if s == nil {
+		return func() {}, nil
+	}
+	c, a := s.clients, s.account
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if a == nil {
+		c.stats.HeldExempt++
+		return sync.OnceFunc(func() {
+			c.mu.Lock()
+			defer c.mu.Unlock()
+			c.stats.HeldExempt--
+		}), nil
+	}
+	switch {
+	case a.held >= c.config.HeldPerClient:
+		err = tooMany("the client has too many watches open", maxRetryAfter*time.Second)
+	case c.held >= c.config.Held:
+		err = tooMany("too many watches are open", maxRetryAfter*time.Second)
+	}
+	if err != nil {
+		c.stats.RefusedHeld++
+		return func() {}, err
+	}
+	a.held++
+	c.held++
+	return sync.OnceFunc(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		a.held--
+		c.held--
+	}), nil
 }
 
 // Release gives the seat back. All calls after the first do nothing.

@@ -253,6 +253,89 @@ func TestReleaseOnce(t *testing.T) {
 	none.Release()
 }
 
+// TestHold states the bounds of long-running requests, which outlive their seats, and that each gives its place back once.
+func TestHold(t *testing.T) {
+	l := ratelimit.NewClients(ratelimit.ClientsConfig{DisableRate: true, Held: 3, HeldPerClient: 2})
+	hold := func(name string, exempt bool) (func(), error) {
+		seat, err := l.Acquire(context.Background(), ratelimit.Client{Name: name, Exempt: exempt}, one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer seat.Release()
+		return seat.Hold()
+	}
+	var releases []func()
+	for _, tc := range []struct {
+		what, name string
+		exempt     bool
+		refused    bool
+	}{
+		{"the first of a client", "jane", false, false},
+		{"the last it may have", "jane", false, false},
+		{"one more of the same client", "jane", false, true},
+		{"another client has its own bound", "joe", false, false},
+		{"nobody gets more than there are for all", "ann", false, true},
+		{"an exempt client is counted and not refused", "root", true, false},
+	} {
+		release, err := hold(tc.name, tc.exempt)
+		if tc.refused != (err != nil) {
+			t.Errorf("%s: %v", tc.what, err)
+		}
+		if err != nil {
+			retryAfter(t, err)
+		}
+		releases = append(releases, release)
+	}
+	if s := l.Stats(); s.Held != 3 || s.HeldExempt != 1 || s.RefusedHeld != 2 || s.Seats != 0 || s.Exempt != 0 {
+		t.Errorf("%+v, want 3 held, 1 exempt, 2 refused and no seats", s)
+	}
+	releases[0]()
+	releases[0]() // counts once
+	if _, err := hold("ann", false); err != nil {
+		t.Errorf("the place that was given back is not free: %v", err)
+	}
+	if _, err := hold("ann", false); err == nil {
+		t.Error("a place was given back twice")
+	}
+	for _, release := range releases {
+		release()
+	}
+	if s := l.Stats(); s.Held != 1 || s.HeldExempt != 0 {
+		t.Errorf("%+v, want the one of ann to be left", s)
+	}
+	var none *ratelimit.Seat
+	release, err := none.Hold()
+	if err != nil {
+		t.Fatal(err)
+	}
+	release()
+}
+
+// TestHoldersStay guards against a client whose watches are forgotten when other names flood the table.
+func TestHoldersStay(t *testing.T) {
+	l := ratelimit.NewClients(ratelimit.ClientsConfig{DisableRate: true, MaxClients: 2, HeldPerClient: 1})
+	acquire := func(name string) *ratelimit.Seat {
+		seat, err := l.Acquire(context.Background(), ratelimit.Client{Name: name}, one)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return seat
+	}
+	seat := acquire("jane")
+	if _, err := seat.Hold(); err != nil {
+		t.Fatal(err)
+	}
+	seat.Release()
+	for i := range 100 {
+		acquire(fmt.Sprint("other", i)).Release()
+	}
+	seat = acquire("jane")
+	defer seat.Release()
+	if _, err := seat.Hold(); err == nil {
+		t.Error("a client that was forgotten holds twice what it may")
+	}
+}
+
 // TestCrowd lets many clients come, hold, wait, give up and leave at random, and checks that no bound is ever
 // exceeded and that all is free at the end.
 func TestCrowd(t *testing.T) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"reflect"
 	"strings"
 	"time"
@@ -12,7 +11,6 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/gatehouse/gatehouse/admission"
@@ -119,7 +117,7 @@ func (s *Service) target(p authz.Permit, verb string) (*Type, error) {
 		return nil, err
 	}
 	if !t.Serves(verb, info.Subresource) {
-		return nil, methodNotAllowed()
+		return nil, api.MethodNotAllowed()
 	}
 	return t, nil
 }
@@ -136,25 +134,17 @@ func checkScope(t *Type, info api.RequestInfo) error {
 		return nil // The name, if there is one, selects.
 	case "create", "deletecollection":
 		if nowhere || (info.Name != "") != (info.Subresource != "") {
-			return methodNotAllowed()
+			return api.MethodNotAllowed()
 		}
 		return nil
 	}
 	switch {
 	case info.Name == "":
-		return methodNotAllowed()
+		return api.MethodNotAllowed()
 	case nowhere:
 		return api.PathNotFound()
 	}
 	return nil
-}
-
-// methodNotAllowed is 405: what the path names does not have the verb.
-func methodNotAllowed() error {
-	return &api.Error{Status: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
-		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
-	}}
 }
 
 // key is the etcd key of an object, or of the collection (ending with a slash) where name is empty.

@@ -1,10 +1,11 @@
 package server
 
-// What the fuzz targets need to see.
+// What the fuzz targets and tests need to see.
 var (
 	AcceptDocument = acceptDocument
 	AcceptSpec     = acceptSpec
 	SourceIPs      = sourceIPs
+	WatchTime      = watchTime
 )
 
 // The media types that AcceptDocument and AcceptSpec may choose.

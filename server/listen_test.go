@@ -10,11 +10,13 @@ import (
 	"net/http"
 	"net/http/httptrace"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/server"
 )
@@ -164,6 +166,12 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 			}
 			return c
 		},
+		"a watch without a credential whose body never comes": sends("GET /api/v1/pods?watch=1", "Content-Length: 100000"),
+		"the same in chunks":                  sends("GET /api/v1/pods?watch=1", "Transfer-Encoding: chunked"),
+		"a method that is the name of a verb": sends("WATCH /healthz", "Content-Length: 100000"),
+		"another long-running request":        sends("POST /api/v1/nodes/n1/proxy/x", "Content-Length: 100000"),
+		"a path that cannot be parsed":        sends("POST /api//v1", "Content-Length: 100000"),
+		"a credential that is refused":        sends("GET /api/v1/pods?watch=1", "Content-Length: 100000\r\nAuthorization: Bearer wrong"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -184,6 +192,46 @@ func TestSlowClientsAreCutOff(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// sends returns a client that sends the head of an HTTP/1.1 request, and nothing after it.
+func sends(line, headers string) func(*testing.T, net.Conn, *tls.Config) net.Conn {
+	return func(t *testing.T, conn net.Conn, cfg *tls.Config) net.Conn {
+		cfg.NextProtos = []string{"http/1.1"}
+		c := tls.Client(conn, cfg)
+		if _, err := io.WriteString(c, line+" HTTP/1.1\r\nHost: gatehouse\r\n"+headers+"\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+}
+
+// TestRefusalWithoutItsBody: a refusal over HTTP/1 does not wait for the body, and says that the connection ends. One that read
+// its body keeps the connection.
+func TestRefusalWithoutItsBody(t *testing.T) {
+	s := &stages{serve: func(_ http.ResponseWriter, r *http.Request, _ authz.Permit) error {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return err
+		}
+		return api.BadRequest("read and refused")
+	}}
+	h := listen(t, config(t, s), false)
+	for _, tc := range []struct {
+		name, request string
+		code          int
+		closes        bool
+	}{
+		{"a credential is refused", "POST " + pods + " HTTP/1.1\r\nAuthorization: Bearer wrong\r\nContent-Length: 100000", 401, true},
+		{"a watch with a body", "GET " + pods + "?watch=1 HTTP/1.1\r\nContent-Length: 5", 400, true},
+		{"a watch with a body in chunks", "GET " + pods + "?watch=1 HTTP/1.1\r\nTransfer-Encoding: chunked", 400, true},
+		{"a watch with an empty body is a watch", "GET " + pods + "?watch=1 HTTP/1.1\r\nContent-Length: 0", 400, false},
+		{"the body was read", "POST " + pods + " HTTP/1.1\r\nTransfer-Encoding: chunked\r\nX: x\r\n\r\n2\r\n{}\r\n0", 400, false},
+	} {
+		a := h.raw(t, strings.Replace(tc.request, "\r\n", "\r\nHost: gatehouse\r\n", 1)+"\r\n\r\n")
+		if a.StatusCode != tc.code || a.Close != tc.closes {
+			t.Errorf("%s: %d, the connection ends: %v; want %d, %v: %s", tc.name, a.StatusCode, a.Close, tc.code, tc.closes, a.body)
+		}
 	}
 }
 

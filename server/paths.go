@@ -101,7 +101,7 @@ func (s *Server) addJSON(path string, v any) error {
 // serves gets a Status below the API and a plain text elsewhere, as clients of either expect.
 func (s *Server) servePath(w http.ResponseWriter, r *http.Request, info api.RequestInfo) error {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return methodNotAllowed()
+		return api.MethodNotAllowed()
 	}
 	if serve, ok := s.pages[info.Path]; ok {
 		return serve(w, r)
@@ -111,13 +111,6 @@ func (s *Server) servePath(w http.ResponseWriter, r *http.Request, info api.Requ
 	}
 	writeNoPage(w)
 	return nil
-}
-
-func methodNotAllowed() *api.Error {
-	return &api.Error{Status: metav1.Status{
-		Status: metav1.StatusFailure, Code: http.StatusMethodNotAllowed, Reason: metav1.StatusReasonMethodNotAllowed,
-		Message: "the server does not allow this method on the requested resource", Details: &metav1.StatusDetails{},
-	}}
 }
 
 // issuerPage serves a document of the issuer; it asks each time because keys are rotated.

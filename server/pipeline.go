@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -36,6 +35,7 @@ type exchange struct {
 	auditID  string
 	peer     netip.Addr
 	warnings *api.Warnings
+	body     *trackedBody // parse; nil over HTTP/2 and where there is no body
 
 	info        api.RequestInfo // parse
 	longRunning bool            // parse
@@ -51,7 +51,7 @@ type exchange struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.newExchange(w, r)
 	if !s.requests.enter() {
-		writeError(x.w, r, api.Unavailable("the server is shutting down").Wrap(errShuttingDown))
+		x.reply(api.Unavailable("the server is shutting down").Wrap(errShuttingDown))
 		return
 	}
 	defer s.requests.leave()
@@ -85,7 +85,6 @@ func (s *Server) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	h.Set("Audit-Id", x.auditID)
 	h.Set("Cache-Control", cachePrivate)
 	h.Set("X-Content-Type-Options", "nosniff")
-	r.Body = http.MaxBytesReader(w, r.Body, MaxBodyBytes)
 	return x
 }
 
@@ -104,10 +103,10 @@ func (x *exchange) serve() error {
 	if err := x.beginAudit(); err != nil {
 		return err
 	}
-	if err := x.impersonate(); err != nil {
+	if err := x.limitClient(); err != nil {
 		return err
 	}
-	if err := x.limitClient(); err != nil {
+	if err := x.impersonate(); err != nil {
 		return err
 	}
 	if err := x.recordReceived(); err != nil {
@@ -146,6 +145,9 @@ func (x *exchange) guard(serve func() error) (err error) {
 
 // parse says once what the request asks for, and bounds how long it may take.
 func (x *exchange) parse() (err error) {
+	if err := x.boundConnection(x.s.cfg.RequestTimeout); err != nil {
+		return err
+	}
 	if u := x.r.URL; u.Scheme != "" || u.Host != "" || u.Opaque != "" {
 		return api.BadRequest("the request target must be a path")
 	}
@@ -153,6 +155,10 @@ func (x *exchange) parse() (err error) {
 		return err
 	}
 	x.longRunning = isLongRunning(x.info)
+	if x.info.Verb == "watch" && x.r.Method == http.MethodGet && x.r.ContentLength != 0 {
+		// The stream lifts the connection's deadlines, and a body that is still to come would then have none.
+		return api.BadRequest("a watch has no body")
+	}
 	timeout := x.s.cfg.RequestTimeout
 	if asked := queryValue(x.r, "timeout"); asked != "" && !x.longRunning {
 		d, err := time.ParseDuration(asked)
@@ -161,80 +167,27 @@ func (x *exchange) parse() (err error) {
 		}
 		if d > 0 {
 			timeout = min(timeout, d)
+			if err := x.boundConnection(timeout); err != nil {
+				return err
+			}
 		}
 	}
-	return x.setDeadline(timeout)
-}
-
-// timeToRefuse is how much longer than the request its answer may take to be sent.
-const timeToRefuse = 5 * time.Second
-
-// setDeadline bounds handling, reading and writing. A long-running request has no deadline but ends with
-// the server; its handler bounds each write itself.
-//
-// Deadlines of the connection are set only when the request's time is over, from the timer that ends its context.
-// Setting them up front costs an HTTP/2 request a message to the goroutine that owns the connection and a second
-// timer, a tenth of what a small GET costs altogether.
-func (x *exchange) setDeadline(timeout time.Duration) error {
-	ctx := withWarnings(x.r.Context(), x.warnings)
-	rc := http.NewResponseController(x.w)
-	if x.longRunning {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		stop := context.AfterFunc(x.s.watches, cancel)
-		x.cancel = func() { stop(); cancel() }
-		x.r = x.r.WithContext(ctx)
-		if x.r.ProtoMajor == 2 {
-			return nil // Deadlines are per stream: there is none from an earlier request.
-		}
-		return errors.Join(supported(rc.SetReadDeadline(time.Time{})), supported(rc.SetWriteDeadline(time.Time{})))
-	}
-	deadline := x.received.Add(timeout)
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	x.r = x.r.WithContext(ctx)
-	if x.r.ProtoMajor != 2 {
-		// Here it is cheap, and one that an earlier request on the connection left must be replaced anyway.
-		x.cancel = cancel
-		return errors.Join(supported(rc.SetReadDeadline(deadline)), supported(rc.SetWriteDeadline(deadline.Add(timeToRefuse))))
-	}
-	var handling sync.Mutex // held while deadlines are set; the stream must not be touched once its handler has returned
-	done := false
-	stop := context.AfterFunc(ctx, func() {
-		handling.Lock()
-		defer handling.Unlock()
-		if done || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return
-		}
-		if err := errors.Join(supported(rc.SetReadDeadline(deadline)), supported(rc.SetWriteDeadline(deadline.Add(timeToRefuse)))); err != nil {
-			x.s.cfg.Logger.Debug("a request over its time could not be bounded", "auditID", x.auditID, "error", err)
-		}
-	})
-	x.cancel = func() {
-		stop()
-		handling.Lock()
-		done = true
-		handling.Unlock()
-		cancel()
-	}
+	x.setDeadline(timeout)
+	x.limitBody()
 	return nil
-}
-
-// supported passes over that a connection, such as one of a test, has no deadlines.
-func supported(err error) error {
-	if err == nil || errors.Is(err, http.ErrNotSupported) {
-		return nil
-	}
-	return fmt.Errorf("set a deadline of the connection: %w", err)
 }
 
 // isLongRunning tells requests that have no natural end.
 func isLongRunning(info api.RequestInfo) bool {
+	if !info.IsResource {
+		return false
+	}
 	if info.Verb == "watch" {
 		return true
 	}
 	switch info.Subresource {
 	case "attach", "exec", "log", "portforward", "proxy":
-		return info.IsResource
+		return true
 	}
 	return false
 }
@@ -269,7 +222,9 @@ func (x *exchange) authenticate() error {
 	}
 	if err != nil {
 		x.who = nil
-		x.s.cfg.Peers.Penalize(x.peer)
+		if !notChecked(err) {
+			x.s.cfg.Peers.Penalize(x.peer)
+		}
 		return err
 	}
 	x.user = x.who.User
@@ -277,6 +232,16 @@ func (x *exchange) authenticate() error {
 		x.warnings.Add(text)
 	}
 	return nil
+}
+
+// notChecked reports whether a credential was refused because checking it failed, as when etcd cannot say whether the
+// account of a token still exists. The peer is not to blame: after an outage it must not be locked out as well. Only
+// what is signed by a key of this server gets so far that a check can fail.
+func notChecked(err error) bool {
+	cause := api.ToError(err).Unwrap()
+	var e *api.Error
+	return errors.Is(cause, context.DeadlineExceeded) || errors.Is(cause, context.Canceled) ||
+		(errors.As(cause, &e) && e.Code() >= http.StatusInternalServerError)
 }
 
 var errNobody = errors.New("the authenticator recognised nobody")
@@ -356,7 +321,8 @@ func (x *exchange) impersonate() error {
 }
 
 // limitClient takes the request's share of the server. It is charged to who was authenticated, not to who is
-// impersonated: otherwise the right to impersonate would be the right to unlimited shares.
+// impersonated: otherwise the right to impersonate would be the right to unlimited shares. It comes before impersonation,
+// each fact of which is authorized: hundreds of headers would be as many decisions for which nobody is charged.
 func (x *exchange) limitClient() (err error) {
 	client := ratelimit.Client{
 		Name:   x.who.User.Name,
@@ -414,6 +380,19 @@ func (x *exchange) refuse(err error) {
 		log.Error("request failed", "error", cause)
 	case e.Code() == http.StatusUnauthorized: // Anybody can cause these; why is for whoever looks for it.
 		log.Debug("credential refused", "peer", x.peer, "error", cause)
+	}
+	x.reply(e)
+}
+
+// reply sends the error. Over HTTP/1 net/http would read what is left of the request's body to use the connection again;
+// for a request that was refused that is not worth waiting for, so the connection ends with the answer.
+func (x *exchange) reply(e *api.Error) {
+	if x.r.ProtoMajor != 2 && x.r.ContentLength != 0 && (x.body == nil || !x.body.ended) {
+		x.w.Header().Set("Connection", "close")
+		// net/http still looks for the end of the body for a moment, so that the client sees the answer before the reset.
+		if err := http.NewResponseController(x.w).SetReadDeadline(time.Now().Add(timeToRefuse)); supported(err) != nil {
+			x.s.cfg.Logger.Debug("a refused body could not be bounded", "auditID", x.auditID, "error", err)
+		}
 	}
 	writeError(x.w, x.r, e)
 }

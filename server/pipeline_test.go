@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
@@ -54,11 +55,16 @@ func TestStageOrder(t *testing.T) {
 		},
 		{
 			name: "impersonation is authorized before it has an effect", refuse: "impersonate", headers: []string{"Impersonate-User", "bob"},
-			code: 403, reason: metav1.StatusReasonForbidden, seen: []string{"peer", "authn", "audit", "impersonate"},
+			code: 403, reason: metav1.StatusReasonForbidden, seen: []string{"peer", "authn", "audit", "client", "impersonate"},
 		},
 		{
 			name: "each impersonated fact is authorized", headers: []string{"Impersonate-User", "bob", "Impersonate-Group", "ops"},
-			code: 200, seen: []string{"peer", "authn", "audit", "impersonate", "impersonate", "client", "authz", "resource"},
+			code: 200, seen: []string{"peer", "authn", "audit", "client", "impersonate", "impersonate", "authz", "resource"},
+		},
+		{
+			name: "a client over its limit causes no authorization of what it impersonates", refuse: "client",
+			headers: []string{"Impersonate-User", "bob", "Impersonate-Group", "ops"},
+			code:    429, reason: metav1.StatusReasonTooManyRequests, seen: []string{"peer", "authn", "audit", "client"},
 		},
 		{
 			name: "a client over its limit is not authorized", refuse: "client",
@@ -100,6 +106,32 @@ func TestStageOrder(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestPenalty: an address pays for credentials that are wrong, not for those that could not be checked, or a short outage of
+// etcd would lock out everybody behind it.
+func TestPenalty(t *testing.T) {
+	run(t, func(t *testing.T, h *host, s *stages) {
+		for name, tc := range map[string]struct {
+			lookup error
+			pays   bool
+		}{
+			"etcd is down":               {api.Unavailable("etcd is not available"), false},
+			"etcd does not answer":       {context.DeadlineExceeded, false},
+			"the client went away":       {context.Canceled, false},
+			"the server made a mistake":  {api.Internal(errors.New("oops")), false},
+			"the account does not exist": {api.NotFound(schema.GroupResource{Resource: "serviceaccounts"}, "x"), true},
+			"the token is not valid":     {errors.New("has expired"), true},
+		} {
+			s.lookup = tc.lookup
+			if a := h.get(t, pods, "Authorization", "Bearer unchecked"); a.StatusCode != http.StatusUnauthorized {
+				t.Errorf("%s: got %d %s", name, a.StatusCode, a.body)
+			}
+			if seen, _, _ := s.take(); slices.Contains(seen, "penalty") != tc.pays {
+				t.Errorf("%s: the stages were %v, want a penalty: %v", name, seen, tc.pays)
+			}
+		}
+	})
 }
 
 // TestRefusalsTellNothing guards against causes that reach the client.

@@ -56,7 +56,7 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 		return api.PathNotFound()
 	}
 	if r.Method == http.MethodHead {
-		return methodNotAllowed()
+		return api.MethodNotAllowed()
 	}
 	var err error
 	if c.format, err = negotiate(r, info.Verb == "watch"); err != nil {
@@ -78,7 +78,7 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	case "deletecollection":
 		return c.deleteCollection(ctx)
 	}
-	return methodNotAllowed()
+	return api.MethodNotAllowed()
 }
 
 // optionKind names the options of the changing verbs in error messages.

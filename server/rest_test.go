@@ -23,7 +23,9 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/audit"
 	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/ratelimit"
 	"github.com/gatehouse/gatehouse/server"
 )
 
@@ -386,7 +388,81 @@ func TestWatchDisconnect(t *testing.T) {
 	})
 }
 
-// deadlines notes the write deadlines that a handler sets, and when it wrote.
+// TestWatchTime guards against watches without an end, and against many that end together.
+func TestWatchTime(t *testing.T) {
+	for _, tc := range []struct{ asked, least, most time.Duration }{
+		{0, 30 * time.Minute, time.Hour},
+		{-1, 30 * time.Minute, time.Hour},
+		{time.Second, time.Second, time.Second},
+		{time.Hour, time.Hour, time.Hour},
+		{time.Hour + time.Second, time.Hour, 90 * time.Minute},
+		{1 << 31 * time.Second, time.Hour, 90 * time.Minute},
+	} {
+		times := map[time.Duration]bool{}
+		for range 100 {
+			got := server.WatchTime(tc.asked)
+			times[got] = true
+			if got < tc.least || got > tc.most {
+				t.Errorf("asked for %v, got %v, want from %v to %v", tc.asked, got, tc.least, tc.most)
+			}
+		}
+		if spread := len(times) > 1; spread != (tc.least != tc.most) {
+			t.Errorf("asked for %v: got %d different times", tc.asked, len(times))
+		}
+	}
+}
+
+// ending tells when a request for resources has ended.
+type ending struct {
+	server.Resources
+	ended chan<- struct{}
+}
+
+func (e ending) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Permit, rec *audit.Record, seat *ratelimit.Seat) error {
+	defer func() { e.ended <- struct{}{} }()
+	return e.Resources.ServeResource(w, r, p, rec, seat)
+}
+
+// TestWatchesAreBounded: a client has only so many watches open; one that ends makes room for the next.
+func TestWatchesAreBounded(t *testing.T) {
+	clients := ratelimit.NewClients(ratelimit.ClientsConfig{HeldPerClient: 2})
+	objects := newObjects(t)
+	for name, http2 := range map[string]bool{"HTTP1": false, "HTTP2": true} {
+		t.Run(name, func(t *testing.T) {
+			ended := make(chan struct{}, 8)
+			cfg := config(t, &stages{})
+			cfg.Clients, cfg.Resources = clients, ending{server.NewREST(objects.Service), ended}
+			h := listen(t, cfg, http2)
+			first, _ := h.watch(t, configMaps+"?watch=1")
+			h.watch(t, configMaps+"?watch=1")
+			a := h.get(t, configMaps+"?watch=1")
+			if a.StatusCode != 429 || a.Header.Get("Retry-After") == "" {
+				t.Fatalf("one watch too many: %d %s", a.StatusCode, a.body)
+			}
+			if s := clients.Stats(); s.Held != 2 || s.Seats != 0 {
+				t.Errorf("%+v, want two watches and no seat", s)
+			}
+			<-ended
+			if a := h.get(t, configMaps); a.StatusCode != 200 {
+				t.Errorf("a list beside the watches: %d %s", a.StatusCode, a.body)
+			}
+			<-ended
+			if err := first.body.Close(); err != nil {
+				t.Fatal(err)
+			}
+			<-ended
+			h.watch(t, configMaps+"?watch=1")
+			if err := h.stop(); err != nil {
+				t.Fatal(err)
+			}
+			if s := clients.Stats(); s.Held != 0 {
+				t.Errorf("%+v after the end of the server", s)
+			}
+		})
+	}
+}
+
+// deadlines notes the deadlines that a handler sets, and when it wrote.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	notes chan string
@@ -397,10 +473,15 @@ func (d *deadlines) SetWriteDeadline(at time.Time) error {
 	return nil
 }
 
+func (d *deadlines) SetReadDeadline(at time.Time) error {
+	d.notes <- map[bool]string{true: "reading lifted", false: "reading set"}[at.IsZero()]
+	return nil
+}
+
 func (d *deadlines) Flush() { d.notes <- "flushed" }
 
 // TestWatchDeadlines checks that each write of a watch is bounded, so that a client that does not read is cut off, and that
-// waiting is not, because HTTP/2 ends a stream whose deadline passes.
+// waiting is not, because HTTP/2 ends a stream whose deadline passes, and HTTP/1 has one for reading until the stream begins.
 func TestWatchDeadlines(t *testing.T) {
 	rest := server.NewREST(newObjects(t).Service)
 	p := authz.System("test", api.RequestInfo{IsResource: true, Verb: "watch", Version: "v1", Namespace: "default", Resource: "configmaps"})
@@ -411,10 +492,10 @@ func TestWatchDeadlines(t *testing.T) {
 		done <- rest.ServeResource(d, httptest.NewRequestWithContext(ctx, "GET", configMaps+"?watch=1", nil), p, nil, nil)
 	}()
 	var got []string
-	for len(got) < 3 {
+	for len(got) < 4 {
 		got = append(got, <-d.notes)
 	}
-	if diff := cmp.Diff([]string{"set", "flushed", "lifted"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"reading lifted", "set", "flushed", "lifted"}, got); diff != "" {
 		t.Errorf("deadlines (-want +got):\n%s", diff)
 	}
 	cancel()

@@ -17,6 +17,9 @@ import (
 )
 
 const (
+	// maxWatch bounds what a watch asks for, so that none is for ever; the spread of minWatch comes on top, for the same reason.
+	// kube-apiserver takes any timeoutSeconds. Clients go on from the end of a watch as from any other.
+	maxWatch = time.Hour
 	// minWatch is how long a watch lives that does not say; the actual time is spread up to twice that, so that the watches of a
 	// restarted server do not end together.
 	minWatch = 30 * time.Minute
@@ -35,15 +38,16 @@ func (c *call) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	timeout := options.Timeout
-	if timeout <= 0 {
-		timeout = minWatch + rand.N(minWatch) //nolint:gosec // The spread needs no secrecy.
-	}
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+	ctx, cancel := context.WithTimeout(ctx, watchTime(options.Timeout))
 	defer cancel()
 	if c.format.as == asPartialList {
 		return notAcceptable(true)
 	}
+	release, err := c.seat.Hold()
+	if err != nil {
+		return err
+	}
+	defer release()
 	watch, err := c.service.Watch(ctx, c.permit, options)
 	expired := errorFor(err, http.StatusGone)
 	if err != nil && expired == nil {
@@ -67,6 +71,18 @@ func (c *call) watch(ctx context.Context) error {
 	return stream.run(ctx, watch)
 }
 
+// watchTime is how long a watch lives that asks for so much; 0 leaves it to the server.
+func watchTime(asked time.Duration) time.Duration {
+	spread := rand.N(minWatch) //nolint:gosec // The spread needs no secrecy.
+	switch {
+	case asked <= 0:
+		return minWatch + spread
+	case asked > maxWatch:
+		return maxWatch + spread
+	}
+	return asked
+}
+
 // errorFor returns the API error in err if it has the code.
 func errorFor(err error, code int) *api.Error {
 	var e *api.Error
@@ -86,6 +102,10 @@ type watchStream struct {
 }
 
 func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
+	// The request was authorized and has no body (see exchange.parse), so all that is to be read is the end of the connection.
+	if err := supported(s.control.SetReadDeadline(time.Time{})); err != nil {
+		return err
+	}
 	if err := s.flush(); err != nil { // the header, so that the client knows the watch stands
 		return err
 	}
