@@ -41,7 +41,6 @@ func acceptedLater() []divergence {
 		accept(`(apiextensions|apiregistration)\.k8s\.io`, extension),
 		accept(`^create objects\.\[Warning: this server (stores|has its own limits)`, "who writes an object that has no effect here is told so"),
 		accept(`^create objects\.\[Warning: v1 Endpoints is deprecated`, "deprecations are not announced yet"),
-		accept(`\.\[componentstatuses\]$`, node),
 		accept(`\[(nodes|pods|services)(/|\]\.subresources\.\[)(attach|ephemeralcontainers|eviction|exec|log|portforward|proxy|resize)\]$`, node),
 		accept(`\.spec\.(dnsPolicy|enableServiceLinks|preemptionPolicy|priority|restartPolicy|schedulerName|securityContext|terminationGracePeriodSeconds|tolerations)$`, defaults),
 		accept(`\.spec\.containers\.\[[a-z]+\]\.(imagePullPolicy|terminationMessagePath|terminationMessagePolicy|ports\[0\]\.protocol)$`, defaults),

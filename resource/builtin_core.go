@@ -1,4 +1,4 @@
-//lint:file-ignore SA1019 Endpoints are deprecated for clients; a server has to serve them.
+//lint:file-ignore SA1019 Endpoints and ComponentStatus are deprecated for clients; a server has to serve them.
 
 package resource
 
@@ -25,6 +25,9 @@ func coreSub(name, kind string, verbs []string) Subresource {
 func coreTypes() []*Type {
 	return inGroup("", "v1",
 		kind[corev1.Binding](Type{Resource: "bindings", Namespaced: true, Verbs: createOnly}),
+		kind[corev1.ComponentStatus](Type{
+			Resource: "componentstatuses", ShortNames: []string{"cs"}, Verbs: []string{"get", "list"},
+		}),
 		kind[corev1.ConfigMap](Type{
 			Resource: "configmaps", Prefix: "configmaps", Namespaced: true, ShortNames: []string{"cm"}, check: checkConfigMap,
 		}),

@@ -16,6 +16,8 @@ import (
 
 func coreColumns(resource string) *columns {
 	switch resource {
+	case "componentstatuses":
+		return componentColumns()
 	case "pods":
 		return podColumns()
 	case "events":
@@ -195,4 +197,25 @@ func quotaColumns() *columns {
 		textColumn("Limit", "Limits control the maximum amount of cpu/memory that a container may use independent of contention on the node."),
 		ageColumn(),
 	)
+}
+
+// componentColumns show the condition "Healthy" of a component.
+func componentColumns() *columns {
+	return rowsOf(func(s *corev1.ComponentStatus) []any {
+		status, message, fault := "Unknown", "", ""
+		for _, c := range s.Conditions {
+			if c.Type != corev1.ComponentHealthy {
+				continue
+			}
+			status = "Unhealthy"
+			if c.Status == corev1.ConditionTrue {
+				status = "Healthy"
+			}
+			message, fault = c.Message, c.Error
+		}
+		return []any{s.Name, status, message, fault}
+	}, nameColumn(),
+		textColumn("Status", "Status of the component conditions"),
+		textColumn("Message", "Message of the component conditions"),
+		textColumn("Error", "Error of the component conditions"))
 }

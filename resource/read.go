@@ -27,6 +27,9 @@ func (s *Service) Get(ctx context.Context, p authz.Permit, resourceVersion strin
 		return Result{}, err
 	}
 	info := p.Info()
+	if !t.Persisted() {
+		return s.getComponent(ctx, t, info.Name)
+	}
 	if err := s.reach(ctx, resourceVersion); err != nil {
 		return Result{}, err
 	}
@@ -76,6 +79,9 @@ func (s *Service) List(ctx context.Context, p authz.Permit, o ListOptions) (*Lis
 	t, err := s.target(p, "list")
 	if err != nil {
 		return nil, err
+	}
+	if !t.Persisted() {
+		return s.listComponents(ctx, t, p.Info(), o)
 	}
 	return s.list(ctx, t, p.Info(), o)
 }

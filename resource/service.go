@@ -50,10 +50,20 @@ type Config struct {
 	Rules      RuleLister
 	Issuer     TokenIssuer
 	Reviewer   TokenReviewer
+	// Components are what componentstatuses shows, in this order.
+	Components []Component
 	// EventTTL is how long events are kept; 0 means forever.
 	EventTTL time.Duration
 	// Now is the clock of creation and deletion times; nil means time.Now.
 	Now func() time.Time
+}
+
+// Component is a part that the server depends on.
+type Component struct {
+	// Name of the ComponentStatus.
+	Name string
+	// Check returns why the component does not work, for whoever may read component statuses. It is bounded by its context.
+	Check func(ctx context.Context) error
 }
 
 // Service carries out the Kubernetes verbs. Every verb takes an [authz.Permit] and acts on the

@@ -240,6 +240,9 @@ func (c *Chunks) Flush() error {
 
 // appendListMeta appends "metadata":{...} of a list.
 func (l *List) appendListMeta(b []byte) []byte {
+	if l.Revision == 0 { // computed and not stored
+		return append(b, `"metadata":{}`...)
+	}
 	b = append(b, `"metadata":{"resourceVersion":"`...)
 	b = append(strconv.AppendInt(b, l.Revision, 10), '"')
 	if l.Continue != "" {

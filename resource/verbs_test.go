@@ -449,3 +449,35 @@ func (d decider) Authorize(_ context.Context, _ api.User, info api.RequestInfo) 
 	decision, err := d(info)
 	return decision, "decided", err
 }
+
+// TestComponentStatuses reads what is computed and not stored.
+func TestComponentStatuses(t *testing.T) {
+	down := errors.New("dial 10.0.0.1: secret address")
+	c := start(t, func(conf *resource.Config, _ *cluster) {
+		conf.Components = []resource.Component{
+			{Name: "etcd-0", Check: func(context.Context) error { return nil }},
+			{Name: "etcd-1", Check: func(context.Context) error { return down }},
+		}
+	})
+	const path = "/api/v1/componentstatuses"
+	l := c.list(t, path, resource.ListOptions{})
+	var out strings.Builder
+	if err := l.WriteJSON(&resource.Chunks{W: &out}); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"kind":"ComponentStatusList","apiVersion":"v1","metadata":{},"items":[` +
+		`{"metadata":{"name":"etcd-0"},"conditions":[{"type":"Healthy","status":"True","message":"ok"}]},` +
+		`{"metadata":{"name":"etcd-1"},"conditions":[{"type":"Healthy","status":"False","message":"it does not answer"}]}]}` + "\n"
+	if diff := cmp.Diff(want, out.String()); diff != "" {
+		t.Errorf("list (-want +got):\n%s", diff)
+	}
+	if one := c.must(t, "get", path+"/etcd-0", ""); at(t, one, "metadata.name") != "etcd-0" {
+		t.Errorf("get: %s", one)
+	}
+	if _, err := c.do(t, request{verb: "get", path: path + "/scheduler"}); code(err) != 404 {
+		t.Errorf("a component that is not there: %v", err)
+	}
+	if _, err := c.do(t, request{verb: "create", path: path, body: `{"metadata":{"name":"x"}}`}); code(err) != 405 {
+		t.Errorf("create: %v", err)
+	}
+}

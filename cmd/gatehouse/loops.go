@@ -36,10 +36,7 @@ var errStarting = errors.New("not finished yet")
 // checks are what the health paths report.
 func (p *parts) checks() []server.Check {
 	checks := []server.Check{
-		{Name: "etcd", Run: func(ctx context.Context) error {
-			_, err := p.mirror.Fresh(ctx)
-			return err
-		}},
+		{Name: "etcd", Run: p.checkEtcd},
 		{Name: "informer-sync", ReadyOnly: true, Run: func(context.Context) error {
 			select {
 			case <-p.mirror.Ready():
@@ -59,6 +56,12 @@ func (p *parts) checks() []server.Check {
 		checks = append(checks, server.Check{Name: "audit", ReadyOnly: true, Run: func(context.Context) error { return p.log.Healthy() }})
 	}
 	return checks
+}
+
+// checkEtcd asks etcd for its revision and waits for the caches to have reached it.
+func (p *parts) checkEtcd(ctx context.Context) error {
+	_, err := p.mirror.Fresh(ctx)
+	return err
 }
 
 // reloader reads a file again that may have changed.

@@ -215,7 +215,8 @@ func (p *parts) makeResources(context.Context) error {
 	p.authn.Tokens = append(p.authn.Tokens, tokens)
 	p.resources = resource.NewService(resource.Config{
 		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.index,
-		Issuer: tokenIssuer{issuer}, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
+		Components: []resource.Component{{Name: "etcd-0", Check: p.checkEtcd}},
+		Issuer:     tokenIssuer{issuer}, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
 	})
 	find.service = p.resources
 	return nil
