@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"strconv"
+	"sync"
 
 	"github.com/klauspost/compress/gzip"
 	"github.com/munnerz/goautoneg"
@@ -146,7 +147,7 @@ func (c *call) send(code int, b []byte) error {
 // sendList streams a list. YAML and indented lists are gathered first.
 func (c *call) sendList(l *resource.List) error {
 	out := &body{call: c, code: http.StatusOK}
-	chunks := resource.Chunks{W: out, Buf: c.buffer()}
+	chunks := resource.Chunks{W: out, Buf: c.lists.get()}
 	var gathered *bytes.Buffer
 	if c.format.media == mediaYAML || (c.format.pretty && c.format.media == mediaJSON && l.Bytes <= maxPretty) {
 		gathered = &bytes.Buffer{}
@@ -158,7 +159,7 @@ func (c *call) sendList(l *resource.List) error {
 		return err // A compressed answer stays unfinished, which the client notices.
 	}
 	// Not after an error: a stream that was reset while it was written may still be read from the buffer.
-	c.recycle(chunks.Buf)
+	c.lists.put(chunks.Buf)
 	if gathered == nil {
 		return out.Close()
 	}
@@ -225,7 +226,7 @@ func (s *REST) gzipWriter(w io.Writer) *gzip.Writer {
 func (c *call) writeList(l *resource.List, chunks *resource.Chunks) error {
 	switch {
 	case c.format.as == asTable:
-		return c.service.WriteTable(l, chunks, c.format.include, c.now())
+		return c.service.WriteTable(l, chunks, c.format.include, c.service.Now())
 	case c.format.as == asPartialList && c.format.media == mediaProtobuf:
 		return l.WritePartialProtobuf(chunks)
 	case c.format.as == asPartialList:
@@ -238,31 +239,21 @@ func (c *call) writeList(l *resource.List, chunks *resource.Chunks) error {
 	return l.WriteJSON(chunks)
 }
 
-// itemBuffer takes an empty buffer for one object from a pool of its own; recycleItem gives it back. As with lists, only after
-// everything was written without an error.
-func (s *REST) itemBuffer() []byte {
-	if b, ok := s.itemBuffers.Get().(*[]byte); ok {
+// bufferPool hands out empty buffers. One is given back only after everything in it was written without an error, see sendList.
+type bufferPool struct {
+	size, keep int // bytes of a new buffer, and at most of one that is kept: none grows out of proportion
+	pool       sync.Pool
+}
+
+func (p *bufferPool) get() []byte {
+	if b, ok := p.pool.Get().(*[]byte); ok {
 		return (*b)[:0]
 	}
-	return make([]byte, 0, 8<<10)
+	return make([]byte, 0, p.size)
 }
 
-func (s *REST) recycleItem(b []byte) {
-	if cap(b) <= 64<<10 {
-		s.itemBuffers.Put(&b)
-	}
-}
-
-// buffer takes an empty buffer from the pool; recycle gives it back, unless it has grown out of proportion.
-func (s *REST) buffer() []byte {
-	if b, ok := s.buffers.Get().(*[]byte); ok {
-		return (*b)[:0]
-	}
-	return make([]byte, 0, 320<<10)
-}
-
-func (s *REST) recycle(b []byte) {
-	if cap(b) <= 1<<20 {
-		s.buffers.Put(&b)
+func (p *bufferPool) put(b []byte) {
+	if cap(b) <= p.keep {
+		p.pool.Put(&b)
 	}
 }

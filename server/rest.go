@@ -10,7 +10,6 @@ import (
 	"net/http"
 	"strings"
 	"sync"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -25,16 +24,19 @@ import (
 
 // REST answers requests for API objects: it reads query and body, calls the verb, and encodes what comes back.
 type REST struct {
-	service     *resource.Service
-	now         func() time.Time
-	buffers     sync.Pool // of *[]byte, for lists
-	itemBuffers sync.Pool // of *[]byte, for single objects
-	zippers     sync.Pool // of *gzip.Writer
+	service *resource.Service
+	lists   bufferPool // for lists
+	items   bufferPool // for single objects
+	zippers sync.Pool  // of *gzip.Writer
 }
 
 // NewREST serves the resources of the service.
 func NewREST(service *resource.Service) *REST {
-	return &REST{service: service, now: time.Now}
+	return &REST{
+		service: service,
+		lists:   bufferPool{size: 320 << 10, keep: 1 << 20},
+		items:   bufferPool{size: 8 << 10, keep: 64 << 10},
+	}
 }
 
 // call is one request for resources.
@@ -225,14 +227,14 @@ func (c *call) answer(r resource.Result, err error) error {
 	if c.record.WantsResponseObject() {
 		c.record.SetResponseObject(r.Type.AppendObject(nil, r.Item))
 	}
-	b, err := c.encodeItem(c.itemBuffer(), r)
+	b, err := c.encodeItem(c.items.get(), r)
 	if err != nil {
 		return err
 	}
 	if err := c.send(r.Code, b); err != nil {
 		return err
 	}
-	c.recycleItem(b)
+	c.items.put(b)
 	return nil
 }
 
@@ -240,7 +242,7 @@ func (c *call) encodeItem(b []byte, r resource.Result) ([]byte, error) {
 	t, i := r.Type, r.Item
 	switch {
 	case c.format.as == asTable:
-		return c.service.AppendTable(b, t, i, i.Revision, c.format.include, true, c.now())
+		return c.service.AppendTable(b, t, i, i.Revision, c.format.include, true, c.service.Now())
 	case c.format.as == asPartial && c.format.media == mediaProtobuf:
 		return t.AppendPartialProtobuf(b, i)
 	case c.format.as == asPartial:

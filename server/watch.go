@@ -199,7 +199,7 @@ func (s *watchStream) object(b []byte, t *resource.Type, change resource.Change)
 		}
 		definitions := !s.sentColumns
 		s.sentColumns = true
-		return s.service.AppendTable(b, t, change.Item, revision, s.format.include, definitions, s.now())
+		return s.service.AppendTable(b, t, change.Item, revision, s.format.include, definitions, s.service.Now())
 	case s.format.as == asPartial && s.format.media == mediaProtobuf && bookmark:
 		return t.AppendPartialProtobufBookmark(b, change)
 	case s.format.as == asPartial && s.format.media == mediaProtobuf:
@@ -241,7 +241,7 @@ func (s *watchStream) frame(eventType string) {
 // flush sends what is gathered. The deadline is lifted afterwards: HTTP/2 resets a stream whose deadline passes, even while
 // there is nothing to write.
 func (s *watchStream) flush() error {
-	if err := s.deadline(s.now().Add(watchWrite)); err != nil {
+	if err := supported(s.control.SetWriteDeadline(time.Now().Add(watchWrite))); err != nil {
 		return err
 	}
 	if len(s.frames) > 0 {
@@ -255,12 +255,5 @@ func (s *watchStream) flush() error {
 	if err := s.control.Flush(); err != nil {
 		return err
 	}
-	return s.deadline(time.Time{})
-}
-
-func (s *watchStream) deadline(at time.Time) error {
-	if err := s.control.SetWriteDeadline(at); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		return err
-	}
-	return nil
+	return supported(s.control.SetWriteDeadline(time.Time{}))
 }

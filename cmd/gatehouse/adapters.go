@@ -5,8 +5,6 @@ import (
 	"context"
 	"crypto"
 	"errors"
-	"io"
-	"os"
 	"slices"
 	"time"
 
@@ -20,6 +18,7 @@ import (
 	"github.com/gatehouse/gatehouse/authn/serviceaccount"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/internal/flags"
+	"github.com/gatehouse/gatehouse/internal/pki"
 	"github.com/gatehouse/gatehouse/policies"
 	"github.com/gatehouse/gatehouse/resource"
 )
@@ -61,11 +60,11 @@ type finder struct {
 	service *resource.Service // set once, before anything is served
 }
 
-// get reads from the cache and, where that has nothing, again after catching up with the store.
-func (f *finder) get(ctx context.Context, why string, info api.RequestInfo) (resource.Object, bool, error) {
+// get reads an object at the first of the resourceVersions that has it: "" is a consistent read, "0" takes what the cache has.
+func (f *finder) get(ctx context.Context, why string, info api.RequestInfo, versions ...string) (resource.Object, bool, error) {
 	info.IsResource, info.Version, info.Verb = true, "v1", "get"
 	permit := authz.System(why, info)
-	for _, version := range []string{"0", ""} {
+	for _, version := range versions {
 		result, err := f.service.Get(ctx, permit, version)
 		if err == nil {
 			o, err := result.Type.Decode(result.Item)
@@ -81,10 +80,7 @@ func (f *finder) get(ctx context.Context, why string, info api.RequestInfo) (res
 // Namespace implements admission.Namespaces. The read is consistent: with several servers, one that has not heard of a deletion
 // must not create in what is gone.
 func (f *finder) Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error) {
-	if _, err := f.service.Mirror.Fresh(ctx); err != nil {
-		return nil, false, api.Unavailable("etcd is not available").Wrap(err)
-	}
-	o, found, err := f.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name})
+	o, found, err := f.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name}, "")
 	if err != nil || !found {
 		return nil, false, err
 	}
@@ -93,10 +89,7 @@ func (f *finder) Namespace(ctx context.Context, name string) (*corev1.Namespace,
 
 // Pod implements serviceaccount.Pods with a consistent read.
 func (f *finder) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, bool, error) {
-	if _, err := f.service.Mirror.Fresh(ctx); err != nil {
-		return nil, false, err
-	}
-	o, found, err := f.get(ctx, "token request", api.RequestInfo{Resource: "pods", Namespace: namespace, Name: name})
+	o, found, err := f.get(ctx, "token request", api.RequestInfo{Resource: "pods", Namespace: namespace, Name: name}, "")
 	if err != nil || !found {
 		return nil, false, err
 	}
@@ -111,7 +104,7 @@ func (f *finder) Lookup(ctx context.Context, kind, namespace, name string) (stri
 	if !known {
 		return "", nil, false, errors.New("tokens cannot be bound to a " + kind)
 	}
-	o, found, err := f.get(ctx, "token check", api.RequestInfo{Resource: plural, Namespace: namespace, Name: name})
+	o, found, err := f.get(ctx, "token check", api.RequestInfo{Resource: plural, Namespace: namespace, Name: name}, "0", "")
 	if err != nil || !found {
 		return "", nil, false, err
 	}
@@ -183,7 +176,7 @@ func whenChanged(files []string, load func() error) func() (bool, error) {
 		now := make([][]byte, len(files))
 		for i, file := range files {
 			var err error
-			if now[i], err = readBounded(file); err != nil {
+			if now[i], err = pki.ReadPublic(file, maxReloadBytes); err != nil {
 				return nil, err
 			}
 		}
@@ -203,13 +196,4 @@ func whenChanged(files []string, load func() error) func() (bool, error) {
 		loaded = now
 		return true, nil
 	}
-}
-
-func readBounded(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	data, err := io.ReadAll(io.LimitReader(f, maxReloadBytes))
-	return data, errors.Join(err, f.Close())
 }
