@@ -67,7 +67,7 @@ func matchRequest(t *Type, o metav1.Object, name, namespace string) error {
 }
 
 // beforeCreate sets what the server decides and checks the metadata and the kind's own create rules.
-func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit) error {
+func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit, w Write) error {
 	if o.GetResourceVersion() != "" && o.GetResourceVersion() != "0" {
 		return api.BadRequest("resourceVersion should not be set on objects to be created")
 	}
@@ -86,20 +86,34 @@ func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit) error {
 	if t.onCreate != nil {
 		t.onCreate(o, p.User())
 	}
+	t.Rules.Create(o)
 	errs := validation.ValidateObjectMetaAccessor(o, t.Namespaced, t.ValidName, field.NewPath("metadata"))
 	errs = append(errs, checkFinalizers(o.GetFinalizers(), nil)...)
 	if t.check != nil {
 		errs = append(errs, t.check(o, nil)...)
 	}
-	if len(errs) > 0 {
+	return t.judge("", o, nil, errs, w)
+}
+
+// judge asks the rules of the kind about an object that is to be stored, after errs has been found already.
+func (t *Type) judge(subresource string, o, old Object, errs field.ErrorList, w Write) error {
+	var before any
+	if old != nil {
+		before = old
+	}
+	found, warnings := t.Rules.Check(subresource, o, before)
+	if errs = append(errs, found...); len(errs) > 0 {
 		return api.Invalid(t.GK(), o.GetName(), errs)
+	}
+	for _, text := range warnings {
+		w.Warnings.Add(text)
 	}
 	return nil
 }
 
 // beforeUpdate carries over what an update cannot change, counts the generation and checks the transition. part says which
 // part of the object the request may write.
-func (s *Service) beforeUpdate(t *Type, o, old Object, part part) error {
+func (s *Service) beforeUpdate(t *Type, o, old Object, part part, w Write) error {
 	o.SetSelfLink("")
 	if o.GetManagedFields() == nil {
 		// Field ownership is not tracked here yet; what another server has recorded is kept.
@@ -123,6 +137,7 @@ func (s *Service) beforeUpdate(t *Type, o, old Object, part part) error {
 	if t.onUpdate != nil {
 		t.onUpdate(o, old, part)
 	}
+	t.Rules.Update(part.subresource(), o, old)
 	if t.HasGeneration && part == wholeObject && specChanged(t, o, old) {
 		o.SetGeneration(old.GetGeneration() + 1)
 	}
@@ -133,10 +148,7 @@ func (s *Service) beforeUpdate(t *Type, o, old Object, part part) error {
 	if t.check != nil && part == wholeObject {
 		errs = append(errs, t.check(o, old)...)
 	}
-	if len(errs) > 0 {
-		return api.Invalid(t.GK(), o.GetName(), errs)
-	}
-	return nil
+	return t.judge(part.subresource(), o, old, errs, w)
 }
 
 // checkFinalizers refuses new finalizers that are neither qualified by a domain nor the reference's own.
@@ -182,6 +194,21 @@ func partOf(subresource string) part {
 		return approvalOnly
 	}
 	return wholeObject
+}
+
+// subresource is the name that the part has in paths and in the rules of kinds; empty for the main resource.
+func (p part) subresource() string {
+	switch p {
+	case statusOnly:
+		return "status"
+	case finalizersOnly:
+		return "finalize"
+	case approvalOnly:
+		return "approval"
+	case nodeOnly:
+		return "binding"
+	}
+	return ""
 }
 
 // keep takes from the old object what the part does not cover.

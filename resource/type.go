@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/rules"
 )
 
 // Object is a typed API object with metadata that has a protobuf form, as every persisted kind
@@ -79,6 +80,9 @@ type Type struct {
 	// reads them from an object. Both are nil where there are none.
 	FieldNames []string
 	Fields     func(Object) map[string]string
+
+	// Rules are the defaults and rules of the kind; nil means none.
+	Rules *rules.Kind
 
 	// onCreate and onUpdate set what the server decides for the kind, before validation; onUpdate is told which part
 	// of the object the request may write. check returns what is wrong with an object, old being nil on create.

@@ -45,6 +45,7 @@ func (s *Service) Create(ctx context.Context, p authz.Permit, body Body, w Write
 	if err := matchRequest(t, o, o.GetName(), info.Namespace); err != nil {
 		return Result{}, err
 	}
+	t.Rules.Default(o)
 	return s.create(ctx, p, t, o, w)
 }
 
@@ -89,7 +90,7 @@ func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Obje
 	if err := matchRequest(t, o, name, p.Info().Namespace); err != nil {
 		return Result{}, err
 	}
-	if err := s.beforeCreate(t, o, p); err != nil {
+	if err := s.beforeCreate(t, o, p, w); err != nil {
 		return Result{}, err
 	}
 	if err := s.Admission.Validate(ctx, a); err != nil {
@@ -268,7 +269,7 @@ func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part p
 	if err := s.checkVersion(t, o, old); err != nil {
 		return nil, Result{}, err
 	}
-	if err := s.beforeUpdate(t, o, old, part); err != nil {
+	if err := s.beforeUpdate(t, o, old, part, w); err != nil {
 		return nil, Result{}, err
 	}
 	if err := s.Admission.Validate(ctx, a); err != nil {
@@ -376,6 +377,7 @@ func (s *Service) Update(ctx context.Context, p authz.Permit, body Body, w Write
 	if err := matchRequest(t, o, info.Name, info.Namespace); err != nil {
 		return Result{}, err
 	}
+	t.Rules.Default(o)
 	uid := o.GetUID()
 	result, err := s.update(ctx, p, t, partOf(info.Subresource), w, func(current Object) (Object, error) {
 		if err := checkExpected(t.GR(), current, uid, ""); err != nil {
