@@ -56,7 +56,7 @@ var modernSuites = []uint16{
 	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
 }
 
-func httpServer(h http.Handler, c *Config) *http.Server {
+func httpServer(h http.Handler, c *Config, handshakeFailed func()) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(true)
@@ -69,7 +69,7 @@ func httpServer(h http.Handler, c *Config) *http.Server {
 		ReadHeaderTimeout:            readHeaderTimeout,
 		IdleTimeout:                  idleTimeout,
 		MaxHeaderBytes:               maxHeaderBytes,
-		ErrorLog:                     log.New(errorLog{c.Logger}, "", 0),
+		ErrorLog:                     log.New(errorLog{c.Logger, handshakeFailed}, "", 0),
 		HTTP2: &http.HTTP2Config{
 			MaxConcurrentStreams:          c.MaxStreams,
 			MaxReceiveBufferPerStream:     streamReceiveBuffer,
@@ -83,12 +83,19 @@ func httpServer(h http.Handler, c *Config) *http.Server {
 
 // errorLog passes the lines of net/http to slog as an attribute, so that the handler escapes what a
 // peer put into them. Failed handshakes are the peer's business and go to debug.
-type errorLog struct{ logger *slog.Logger }
+type errorLog struct {
+	logger          *slog.Logger
+	handshakeFailed func()
+}
 
 // Write takes one line.
 func (l errorLog) Write(line []byte) (int, error) {
 	text := string(bytes.TrimSpace(line[:min(len(line), maxErrorLogBytes)]))
-	if strings.HasPrefix(text, "http: TLS handshake error") || strings.HasPrefix(text, "http2: ") {
+	handshake := strings.HasPrefix(text, "http: TLS handshake error")
+	if handshake {
+		l.handshakeFailed()
+	}
+	if handshake || strings.HasPrefix(text, "http2: ") {
 		l.logger.Debug("connection refused", "detail", text)
 	} else {
 		l.logger.Warn("http server", "detail", text)

@@ -208,6 +208,7 @@ func isProbe(info api.RequestInfo) bool {
 
 // authenticate says who asks. The credential is taken off the request, so that nothing later can log or forward it.
 func (x *exchange) authenticate() error {
+	began := time.Now()
 	credentials, err := authn.FromRequest(x.r)
 	if err == nil {
 		x.who, err = x.s.cfg.Authenticator.Authenticate(x.r.Context(), credentials, x.info)
@@ -216,6 +217,7 @@ func (x *exchange) authenticate() error {
 	if err == nil && (x.who == nil || x.who.User.Name == "") {
 		err = api.Unauthorized(errNobody)
 	}
+	x.s.metrics.stages.authenticated(x.r, x.who, err, time.Since(began))
 	if x.r.ProtoMajor == 2 && (err != nil || x.who.User.IsAnonymous()) {
 		// Whoever shows no credential gets no connection to multiplex on.
 		x.w.Header().Set("Connection", "close")
@@ -259,6 +261,7 @@ func (x *exchange) beginAudit() (err error) {
 		request.AuthMethod = x.who.Method
 	}
 	if x.record, err = x.s.cfg.Auditor.Begin(x.r.Context(), request); err != nil {
+		x.s.metrics.stages.unaudited.Inc()
 		return fmt.Errorf("begin the audit record: %w", err)
 	}
 	if id := x.r.Header.Get("Audit-Id"); id != "" {
@@ -269,6 +272,7 @@ func (x *exchange) beginAudit() (err error) {
 			x.record.Annotate(key, value)
 		}
 	}
+	x.s.metrics.stages.audited.Inc()
 	return nil
 }
 
@@ -336,6 +340,7 @@ func (x *exchange) limitClient() (err error) {
 // client limit refuses does not cost a write to the disk.
 func (x *exchange) recordReceived() error {
 	if err := x.record.Received(x.r.Context()); err != nil {
+		x.s.metrics.stages.unaudited.Inc()
 		return fmt.Errorf("record that the request was received: %w", err)
 	}
 	return nil
@@ -343,6 +348,8 @@ func (x *exchange) recordReceived() error {
 
 // authorize turns the request into a permit to do exactly that.
 func (x *exchange) authorize() (err error) {
+	began := time.Now()
+	defer func() { x.s.metrics.stages.authorized(err, time.Since(began)) }()
 	x.permit, err = x.s.cfg.Authorizer.Permit(x.r.Context(), x.user, x.info)
 	switch {
 	case err == nil:
@@ -361,9 +368,7 @@ func (x *exchange) handle() error {
 	if x.r.ContentLength > MaxBodyBytes {
 		return &http.MaxBytesError{Limit: MaxBodyBytes}
 	}
-	inflight := x.s.metrics.inflight(x.info)
-	inflight.Inc()
-	defer inflight.Dec()
+	defer x.s.metrics.begin(x.info, x.longRunning)()
 	if !x.info.IsResource {
 		return x.s.servePath(x.w, x.r, x.info)
 	}
@@ -413,7 +418,11 @@ func (x *exchange) finish(err error) {
 	default:
 		x.record.Finish(code, nil)
 	}
-	x.s.metrics.observe(x.info, code, time.Since(x.received), x.longRunning)
+	x.s.metrics.observe(x.info, outcome{
+		code: code, size: x.w.size, took: time.Since(x.received), longRunning: x.longRunning,
+		dryRun: !x.info.IsReadOnly() && queryValue(x.r, "dryRun") != "",
+		apply:  x.info.Verb == "patch" && strings.HasPrefix(x.r.Header.Get("Content-Type"), "application/apply-patch+"),
+	})
 }
 
 // warningsKey is the context key of a request's warnings.

@@ -28,6 +28,7 @@ type REST struct {
 	lists   bufferPool // for lists
 	items   bufferPool // for single objects
 	zippers sync.Pool  // of *gzip.Writer
+	events  watchMetrics
 }
 
 // NewREST serves the resources of the service.
@@ -36,6 +37,7 @@ func NewREST(service *resource.Service) *REST {
 		service: service,
 		lists:   bufferPool{size: 320 << 10, keep: 1 << 20},
 		items:   bufferPool{size: 8 << 10, keep: 64 << 10},
+		events:  newWatchMetrics(),
 	}
 }
 

@@ -73,7 +73,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	base, cancelBase := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancelBase()
 	defer s.stopWatches()
-	hs := httpServer(s, &s.cfg)
+	hs := httpServer(s, &s.cfg, s.metrics.handshakeErrors.Inc)
 	hs.BaseContext = func(net.Listener) context.Context { return base }
 	accepting := make(chan struct{})
 	var acceptErr error // read after accepting is closed

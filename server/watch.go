@@ -58,7 +58,10 @@ func (c *call) watch(ctx context.Context) error {
 	}
 	c.seat.Release()
 	c.record.ResponseStarted(http.StatusOK)
-	stream := &watchStream{call: c, control: http.NewResponseController(c.w)}
+	stream := &watchStream{call: c, control: http.NewResponseController(c.w), sent: func(int) {}}
+	if watch != nil {
+		stream.sent = c.events.of(watch.Type)
+	}
 	if c.format.media == mediaProtobuf {
 		c.w.Header().Set("Content-Type", mediaProtobuf+";stream=watch")
 	} else {
@@ -99,6 +102,7 @@ type watchStream struct {
 	frames      []byte // gathered, to be written together
 	scratch     []byte
 	sentColumns bool
+	sent        func(size int) // counts an event
 }
 
 func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
@@ -174,6 +178,12 @@ func (s *watchStream) fail(e *api.Error) error {
 
 // append encodes one change as a frame.
 func (s *watchStream) append(t *resource.Type, change resource.Change) (err error) {
+	before := len(s.frames)
+	defer func() {
+		if change.Item != nil {
+			s.sent(len(s.frames) - before)
+		}
+	}()
 	if s.format.media == mediaJSON && change.Item != nil && s.format.as == "" {
 		// The common case goes straight into the output, without the copy through scratch.
 		s.frames = append(append(append(s.frames, `{"type":"`...), change.Type...), `","object":`...)

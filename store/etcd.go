@@ -30,6 +30,34 @@ type Etcd struct {
 	prefix  string
 	timeout time.Duration
 	leases  *leases
+	observe Observer // nil where nobody does
+}
+
+// Observer is told of each operation on etcd that has ended: what it was (get, list, create, update, delete or revision), the
+// key or the prefix of keys that it was about, how long it took and how it ended. A write that lost to another is no error.
+type Observer func(operation, key string, took time.Duration, err error)
+
+// Observe has f told of every operation from now on. It must be called before the first one.
+func (e *Etcd) Observe(f Observer) { e.observe = f }
+
+// observed tells the observer of an operation that began at the time and has ended.
+func (e *Etcd) observed(operation, key string, began time.Time, err error) {
+	if e.observe != nil {
+		e.observe(operation, key, time.Since(began), err)
+	}
+}
+
+// Size is how many bytes the database of the first etcd endpoint takes up.
+func (e *Etcd) Size(ctx context.Context) (int64, error) {
+	endpoint := ""
+	if all := e.client.Endpoints(); len(all) > 0 {
+		endpoint = all[0]
+	}
+	status, err := e.client.Status(ctx, endpoint)
+	if err != nil {
+		return 0, classify("status", err)
+	}
+	return status.DbSize, nil
 }
 
 // DefaultTimeout bounds one etcd operation that is not a watch.
@@ -71,7 +99,9 @@ func (e *Etcd) read(ctx context.Context, what, key string, opts ...clientv3.OpOp
 	if err := ctx.Err(); err != nil {
 		return nil, classify(what, err)
 	}
+	began := time.Now()
 	resp, err := e.client.Get(ctx, key, opts...)
+	e.observed(what, key, began, err)
 	if err != nil {
 		return nil, classify(what, err)
 	}
@@ -86,7 +116,7 @@ func (e *Etcd) Range(ctx context.Context, prefix, start string, limit, revision 
 	if revision > 0 {
 		opts = append(opts, clientv3.WithRev(revision))
 	}
-	resp, err := e.read(ctx, "range", max(prefix, start), opts...)
+	resp, err := e.read(ctx, "list", max(prefix, start), opts...)
 	if err != nil {
 		return nil, false, 0, err
 	}
@@ -130,7 +160,7 @@ func (e *Etcd) pages(ctx context.Context, prefix string, revision int64, visit f
 // above zero lets etcd delete the key after about that time: never before it, and at most a second and a twentieth of
 // it, or a minute, later. Keys of one ttl may vanish together, at one revision.
 func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (int64, error) {
-	resp, err := e.leased(ctx, "create", ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
+	resp, err := e.leased(ctx, "create", key, ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
 		return e.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).
 			Then(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).Commit()
 	})
@@ -146,7 +176,7 @@ func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Du
 // Update replaces the value of a key whose last change is at revision expected, which is above 0. On ErrConflict the
 // key's current state is returned; its Revision is 0 if there is none. ttl is as in Create; 0 lets the key live on without end.
 func (e *Etcd) Update(ctx context.Context, key string, value []byte, expected int64, ttl time.Duration) (int64, KV, error) {
-	resp, err := e.leased(ctx, "update", ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
+	resp, err := e.leased(ctx, "update", key, ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
 		return e.guarded(ctx, key, expected, clientv3.OpPut(key, string(value), clientv3.WithLease(lease)))
 	})
 	return outcome("update", key, resp, err)
@@ -154,7 +184,7 @@ func (e *Etcd) Update(ctx context.Context, key string, value []byte, expected in
 
 // Delete removes a key whose last change is at revision expected; conflicts are as in Update.
 func (e *Etcd) Delete(ctx context.Context, key string, expected int64) (int64, KV, error) {
-	resp, err := e.leased(ctx, "delete", 0, func(ctx context.Context, _ clientv3.LeaseID) (*clientv3.TxnResponse, error) {
+	resp, err := e.leased(ctx, "delete", key, 0, func(ctx context.Context, _ clientv3.LeaseID) (*clientv3.TxnResponse, error) {
 		return e.guarded(ctx, key, expected, clientv3.OpDelete(key))
 	})
 	return outcome("delete", key, resp, err)
@@ -184,7 +214,7 @@ func outcome(what, key string, resp *clientv3.TxnResponse, err error) (int64, KV
 
 // leased commits a write with a lease for its ttl, in the time that an operation has, and not at all if the context has ended
 // already. A lease that etcd no longer knows, as after its restore from a backup, has changed nothing and is replaced once.
-func (e *Etcd) leased(ctx context.Context, what string, ttl time.Duration, commit func(context.Context, clientv3.LeaseID) (*clientv3.TxnResponse, error)) (*clientv3.TxnResponse, error) {
+func (e *Etcd) leased(ctx context.Context, what, key string, ttl time.Duration, commit func(context.Context, clientv3.LeaseID) (*clientv3.TxnResponse, error)) (*clientv3.TxnResponse, error) {
 	ctx, cancel := context.WithTimeout(ctx, e.timeout)
 	defer cancel()
 	for retried := false; ; retried = true {
@@ -195,7 +225,9 @@ func (e *Etcd) leased(ctx context.Context, what string, ttl time.Duration, commi
 		if err != nil {
 			return nil, classify(what, err)
 		}
+		began := time.Now()
 		resp, err := commit(ctx, lease)
+		e.observed(what, key, began, err)
 		if err == nil {
 			return resp, nil
 		}

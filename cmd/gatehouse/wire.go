@@ -323,7 +323,9 @@ func (p *parts) makeServer(context.Context) error {
 		Seats: o.MaxRequestsInflight + o.MaxMutatingRequestsInflight,
 	})
 	registry := prometheus.NewRegistry()
-	observed := []prometheus.Collector{p.engine, peers, clients}
+	rest, storage := server.NewREST(p.resources), resource.NewStorageMetrics(p.resources)
+	p.mirror.Etcd().Observe(storage.Observe)
+	observed := []prometheus.Collector{p.engine, peers, clients, rest, storage}
 	if p.log != nil {
 		observed = append(observed, p.log)
 	}
@@ -334,7 +336,7 @@ func (p *parts) makeServer(context.Context) error {
 	}
 	p.server, err = server.New(server.Config{
 		Peers: peers, Authenticator: p.authn, Auditor: auditor, Clients: clients,
-		Authorizer: p.chain, Resources: server.NewREST(p.resources), Table: p.resources.Table,
+		Authorizer: p.chain, Resources: rest, Table: p.resources.Table,
 		OpenAPI: documents, Issuer: p.issuer,
 		Checks: p.checks(), Registry: registry, Address: p.listener.Addr().String(),
 		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
