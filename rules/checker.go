@@ -10,7 +10,9 @@ import (
 // [Check] attaches are given it, and are its only users.
 type Checker struct {
 	updating bool
+	before   any
 	steps    []pathStep
+	frames   []frame
 	errs     field.ErrorList
 	warnings []string
 }
@@ -25,6 +27,10 @@ type pathStep struct {
 
 // Updating reports whether an existing object is being changed, even where the rule's part of it is new.
 func (c *Checker) Updating() bool { return c.updating }
+
+// Before is the whole object as it is stored, a pointer to the Go type of the kind, and nil on create. It is for rules that spare what
+// was accepted before, where elements of lists cannot be told from one another.
+func (c *Checker) Before() any { return c.before }
 
 // Path is where the value is that the rule looks at.
 func (c *Checker) Path() *field.Path {

@@ -102,7 +102,7 @@ func (k *Kind) Check(subresource string, o, old any) (errs field.ErrorList, warn
 			return nil, nil
 		}
 	}
-	c := Checker{updating: old != nil}
+	c := Checker{updating: old != nil, before: old}
 	var before reflect.Value
 	if old != nil {
 		before = reflect.ValueOf(old).Elem()

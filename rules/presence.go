@@ -99,7 +99,7 @@ func same(a, b reflect.Value) bool {
 }
 
 // shown is the value as an error shows it; field errors follow pointers themselves.
-func shown(v reflect.Value) any { return v.Interface() }
+func shown(v reflect.Value) any { return Shown(v.Interface()) }
 
 func first(s []string) string {
 	if len(s) == 0 {

@@ -170,6 +170,8 @@ func (s *Set) fill(v reflect.Value) {
 }
 
 func (s *Set) check(c *Checker, v, old reflect.Value) {
+	c.frames = append(c.frames, frame{v: v, old: old, depth: len(c.steps)})
+	defer func() { c.frames = c.frames[:len(c.frames)-1] }()
 	for i := range s.entries {
 		e := &s.entries[i]
 		at := e.follow(v)
