@@ -1,4 +1,4 @@
-// Command openapi writes the OpenAPI documents that the server embeds.
+// Command openapi writes the OpenAPI documents that the server embeds, and the schema by which it tracks who owns a field.
 //
 // It runs in the tools module, in two steps, because schemas are Go code first: the generator of kube-openapi
 // turns the API types of the resource table into a Go file in a temporary directory, and the build
@@ -32,16 +32,17 @@ const definitions = "openapi/definitions/definitions.go"
 
 func main() {
 	out := flag.String("o", "../internal/openapi/documents.zip", "file to write")
+	fields := flag.String("ownership", "../fieldmanager/schema.json.gz", "file to write how fields can be owned to")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
-	if err := run(ctx, *out); err != nil {
+	if err := run(ctx, *out, *fields); err != nil {
 		fmt.Fprintln(os.Stderr, "openapi:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, out string) (err error) {
+func run(ctx context.Context, out, fields string) (err error) {
 	dir, err := os.MkdirTemp("", "gatehouse-openapi-")
 	if err != nil {
 		return err
@@ -58,7 +59,7 @@ func run(ctx context.Context, out string) (err error) {
 	if err != nil {
 		return err
 	}
-	cmd := exec.CommandContext(ctx, "go", "run", "-overlay", overlay, "./openapi/build", "-o", out)
+	cmd := exec.CommandContext(ctx, "go", "run", "-overlay", overlay, "./openapi/build", "-o", out, "-ownership", fields)
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	if err := cmd.Run(); err != nil {
 		return fmt.Errorf("build the documents: %w", err)

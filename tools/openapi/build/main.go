@@ -7,6 +7,8 @@
 //	v3/<path>.json.gz, v3/<path>.pb.gz one OpenAPI 3 document per URL path
 //	inputs.txt.gz                     what the documents were made from, for the check that they are current
 //
+// A second file holds what server-side apply needs to know of the schemas.
+//
 // The comment of an entry is the hash of its document. The same inputs give the same bytes.
 package main
 
@@ -27,14 +29,15 @@ import (
 
 func main() {
 	out := flag.String("o", "", "file to write")
+	fields := flag.String("ownership", "", "file to write how fields can be owned to")
 	flag.Parse()
-	if err := run(*out); err != nil {
+	if err := run(*out, *fields); err != nil {
 		fmt.Fprintln(os.Stderr, "openapi/build:", err)
 		os.Exit(1)
 	}
 }
 
-func run(out string) error {
+func run(out, fields string) error {
 	// The kinds of the extension servers are not in client-go's scheme.
 	for _, add := range []func(*runtime.Scheme) error{apiextensionsv1.AddToScheme, apiregistrationv1.AddToScheme} {
 		if err := add(scheme.Scheme); err != nil {
@@ -57,7 +60,14 @@ func run(out string) error {
 	if err := writeArchive(&b, append(documents, file{name: "inputs.txt", data: inputs})); err != nil {
 		return err
 	}
-	return os.WriteFile(out, b.Bytes(), 0o644)
+	if err := os.WriteFile(out, b.Bytes(), 0o644); err != nil {
+		return err
+	}
+	owned, err := ownership(table)
+	if err != nil {
+		return fmt.Errorf("schema of field ownership: %w", err)
+	}
+	return os.WriteFile(fields, owned, 0o644)
 }
 
 // build makes every document of the table.
