@@ -1,13 +1,14 @@
 // Package admission decides on decoded objects: it changes them, then validates them, before they are stored.
 //
-// A [Chain] runs mutators and then validators in order; the first refusal ends it. Plugins hold no state of their own and are safe
-// for concurrent use. Every refusal is an [*api.Error] that names the plugin's reason or the policy. Whether a user may make the request at
+// A [Chain] runs mutators and then validators in order; the first refusal ends it. Plugins are safe for concurrent use and, but for
+// those who wait for a quota, hold no state of their own. Every refusal is an [*api.Error] that names the plugin's reason or the policy. Whether a user may make the request at
 // all has been decided before; admission cannot allow what was refused.
 package admission
 
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -46,6 +47,8 @@ type Attributes struct {
 	Warnings *api.Warnings
 	// Annotate adds to the audit record; nil drops what is added.
 	Annotate func(key, value string)
+
+	inNamespace bool // NamespaceLifecycle has looked, while objects were changed
 }
 
 // Mutator changes objects.
@@ -101,6 +104,19 @@ func (a *Attributes) annotate(key, value string) {
 	}
 }
 
+// Concerns reports whether the request is for objects of the resource themselves, not for a subresource.
+func (a *Attributes) Concerns(group, resource string) bool {
+	return a.Resource.Group == group && a.Resource.Resource == resource && a.Subresource == ""
+}
+
+// Writes reports whether the request creates or updates.
+func (a *Attributes) Writes() bool { return a.Operation == Create || a.Operation == Update }
+
+// Undecoded is the refusal of an object that is not what its resource holds.
+func (a *Attributes) Undecoded() *api.Error {
+	return api.Internal(fmt.Errorf("admission: %s: unexpected %T", a.Resource.GroupResource(), a.Object))
+}
+
 // displayName is what a refusal calls the object: its name, or what the name will be generated from.
 func (a *Attributes) displayName() string {
 	if a.Name != "" {
@@ -116,7 +132,7 @@ func (a *Attributes) displayName() string {
 	return m.GetGenerateName()
 }
 
-// forbidden is 403 for the object under admission.
-func (a *Attributes) forbidden(why error) *api.Error {
+// Forbidden is 403 for the object under admission.
+func (a *Attributes) Forbidden(why error) *api.Error {
 	return api.Forbidden(a.Resource.GroupResource(), a.displayName(), why)
 }

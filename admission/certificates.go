@@ -74,7 +74,7 @@ func (c Certificates) update(ctx context.Context, a *Attributes) error {
 	if c.mayUseSigner(ctx, a.Permit.User(), verb, signer) {
 		return nil
 	}
-	return a.forbidden(fmt.Errorf("user not permitted to %s requests with signerName %q", verb, signer))
+	return a.Forbidden(fmt.Errorf("user not permitted to %s requests with signerName %q", verb, signer))
 }
 
 // mayUseSigner asks for the signer by its name and then for all signers of its domain. An error is a no.
@@ -99,10 +99,10 @@ func (a *Attributes) checkSubject(csr *certificatesv1.CertificateSigningRequest)
 	}
 	request, err := parseCSR(csr.Spec.Request)
 	if err != nil {
-		return a.forbidden(fmt.Errorf("unable to check the subject: spec.request: %w", err))
+		return a.Forbidden(fmt.Errorf("unable to check the subject: spec.request: %w", err))
 	}
 	if slices.Contains(request.Subject.Organization, api.GroupMasters) {
-		return a.forbidden(fmt.Errorf("use of %s signer with %s group is not allowed", csr.Spec.SignerName, api.GroupMasters))
+		return a.Forbidden(fmt.Errorf("use of %s signer with %s group is not allowed", csr.Spec.SignerName, api.GroupMasters))
 	}
 	return nil
 }

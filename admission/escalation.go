@@ -74,7 +74,7 @@ func (e Escalation) role(ctx context.Context, a *Attributes, rules []rbacv1.Poli
 		{Verbs: []string{"*"}, NonResourceURLs: []string{"*"}},
 	}
 	if len(e.Rules.Covers(a.Permit.User(), a.Namespace, everything)) > 0 {
-		return a.forbidden(errors.New("must have cluster-admin privileges to use the aggregationRule"))
+		return a.Forbidden(errors.New("must have cluster-admin privileges to use the aggregationRule"))
 	}
 	return nil
 }
@@ -106,7 +106,7 @@ func (e Escalation) holds(a *Attributes, rules []rbacv1.PolicyRule) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	return a.forbidden(fmt.Errorf("user %q (groups=%q) is attempting to grant RBAC permissions not currently held:\n%s",
+	return a.Forbidden(fmt.Errorf("user %q (groups=%q) is attempting to grant RBAC permissions not currently held:\n%s",
 		user.Name, user.Groups, describeRules(missing)))
 }
 

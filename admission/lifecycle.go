@@ -21,22 +21,32 @@ type Namespaces interface {
 }
 
 // NamespaceLifecycle keeps objects from being created where they would outlive their namespace, and the namespaces that the
-// cluster itself needs from being deleted. It is a Validator, to be asked first, and decides like the plugin of that
+// cluster itself needs from being deleted. It is a Validator and a Mutator, to be asked first, and decides like the plugin of that
 // name in kube-apiserver, except that kube-node-lease cannot be deleted either.
+//
+// As a Mutator it changes nothing: it looks before any other plugin, so that a missing namespace is not told as something
+// that is missing in it. What the other plugins then find in caches is as fresh as that consistent read.
 type NamespaceLifecycle struct {
 	// Namespaces is required.
 	Namespaces Namespaces
+}
+
+// Mutate refuses like Validate, which then does not look again.
+func (l NamespaceLifecycle) Mutate(ctx context.Context, a *Attributes) error {
+	err := l.Validate(ctx, a)
+	a.inNamespace = err == nil
+	return err
 }
 
 // Validate refuses with 404 in a namespace that does not exist and 403 in one that is terminating.
 func (l NamespaceLifecycle) Validate(ctx context.Context, a *Attributes) error {
 	if a.Kind.GroupKind() == (schema.GroupKind{Kind: "Namespace"}) {
 		if a.Operation == Delete && slices.Contains(requiredNamespaces(), a.Name) {
-			return a.forbidden(errors.New("this namespace may not be deleted"))
+			return a.Forbidden(errors.New("this namespace may not be deleted"))
 		}
 		return nil
 	}
-	if a.Namespace == "" || a.Operation == Delete || a.isAccessReview() {
+	if a.Namespace == "" || a.Operation == Delete || a.inNamespace || a.isAccessReview() {
 		return nil
 	}
 	ns, found, err := l.Namespaces.Namespace(ctx, a.Namespace)
@@ -49,7 +59,7 @@ func (l NamespaceLifecycle) Validate(ctx context.Context, a *Attributes) error {
 	if a.Operation != Create || (ns.Status.Phase != corev1.NamespaceTerminating && ns.DeletionTimestamp == nil) {
 		return nil
 	}
-	refusal := a.forbidden(fmt.Errorf("unable to create new content in namespace %s because it is being terminated", a.Namespace))
+	refusal := a.Forbidden(fmt.Errorf("unable to create new content in namespace %s because it is being terminated", a.Namespace))
 	refusal.Status.Details.Causes = append(refusal.Status.Details.Causes, metav1.StatusCause{
 		Type:    corev1.NamespaceTerminatingCause,
 		Message: fmt.Sprintf("namespace %s is being terminated", a.Namespace),

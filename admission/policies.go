@@ -8,6 +8,7 @@ import (
 	"reflect"
 	"strings"
 
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -150,11 +151,14 @@ func (p Policies) review(ctx context.Context, a *Attributes) (*policies.Review, 
 	return r, nil
 }
 
-// generic returns the object as decoded JSON, with the kind that a typed object may leave out. A nil object gives nil.
+// generic returns the object as decoded JSON, with the kind that a typed object may leave out and without managedFields. A nil
+// object gives nil.
 func generic(a *Attributes, object runtime.Object) (map[string]any, error) {
 	if object == nil {
 		return nil, nil
 	}
+	restore := withoutOwners(object)
+	defer restore()
 	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
 	if err != nil {
 		return nil, fmt.Errorf("admission: convert %s: %w", a.Kind.Kind, err)
@@ -165,7 +169,19 @@ func generic(a *Attributes, object runtime.Object) (map[string]any, error) {
 	return m, nil
 }
 
-// replace makes object hold what m describes. On an error object is unchanged.
+// withoutOwners takes managedFields off an object until restore is called. The record of who owns which field is as large
+// as the object, converting it costs more than the rest, and a policy that decided by it would decide by what clients claim.
+func withoutOwners(object runtime.Object) (restore func()) {
+	o, err := meta.Accessor(object)
+	if err != nil || o.GetManagedFields() == nil {
+		return func() {}
+	}
+	owners := o.GetManagedFields()
+	o.SetManagedFields(nil)
+	return func() { o.SetManagedFields(owners) }
+}
+
+// replace makes object hold what m describes, and keeps its managedFields. On an error object is unchanged.
 func replace(object runtime.Object, m map[string]any) error {
 	if u, ok := object.(*unstructured.Unstructured); ok {
 		u.Object = m
@@ -180,8 +196,16 @@ func replace(object runtime.Object, m map[string]any) error {
 		return err
 	}
 	kind := object.GetObjectKind().GroupVersionKind()
+	var owners []metav1.ManagedFieldsEntry
+	o, err := meta.Accessor(object)
+	if err == nil {
+		owners = o.GetManagedFields()
+	}
 	target.Elem().Set(fresh.Elem())
 	object.GetObjectKind().SetGroupVersionKind(kind)
+	if err == nil {
+		o.SetManagedFields(owners)
+	}
 	return nil
 }
 

@@ -102,18 +102,28 @@ func toJSON(media string, data []byte, kind string) ([]byte, []error, error) {
 	return data, strict, nil
 }
 
+// checkKind refuses a body of another kind, group or version than what it is read as.
 func checkKind(data []byte, want schema.GroupVersionKind) error {
 	var head struct {
-		APIVersion string `json:"apiVersion"`
-		Kind       string `json:"kind"`
+		APIVersion string `json:"apiVersion,omitempty"`
+		Kind       string `json:"kind,omitempty"`
 	}
 	if err := json.Unmarshal(data, &head); err != nil {
 		return api.BadRequest("the object provided is unrecognized (must be of type %s): couldn't get version/kind; json parse error: %v", want.Kind, err)
 	}
-	if (head.Kind != "" && head.Kind != want.Kind) || (head.APIVersion != "" && head.APIVersion != want.GroupVersion().String()) {
-		gv, _ := schema.ParseGroupVersion(head.APIVersion)
+	return checkTyped(head.APIVersion, head.Kind, want)
+}
+
+func checkTyped(apiVersion, kind string, want schema.GroupVersionKind) error {
+	gv, err := schema.ParseGroupVersion(apiVersion)
+	switch {
+	case err != nil:
+		return api.BadRequest("the object provided is unrecognized (must be of type %s): %v", want.Kind, err)
+	case kind != "" && kind != want.Kind, apiVersion != "" && gv.Group != want.Group && want.Kind != "Scale": // which other groups had once
 		return api.BadRequest("%s in version %q cannot be handled as a %s: the body must be of apiVersion %q and kind %q",
-			head.Kind, gv.Version, want.Kind, want.GroupVersion(), want.Kind)
+			kind, gv.Version, want.Kind, want.GroupVersion(), want.Kind)
+	case apiVersion != "" && gv != want.GroupVersion():
+		return api.BadRequest("the API version in the data (%s) does not match the expected API version (%s)", gv, want.GroupVersion())
 	}
 	return nil
 }
@@ -285,6 +295,10 @@ func decodeDeleteOptions(body Body, into *metav1.DeleteOptions) error {
 	}
 	want := schema.GroupVersionKind{Version: "v1", Kind: "DeleteOptions"}
 	if media == mediaProtobuf {
+		// Every group serves DeleteOptions under its own version too, and clients send them so.
+		if gv := envelopeVersion(body.Data); !gv.Empty() {
+			want = gv.WithKind(want.Kind)
+		}
 		return decodeProtobuf(into, want, nil, body.Data)
 	}
 	if media == mediaYAML && len(body.Data) > maxYAMLOptions {
@@ -294,16 +308,18 @@ func decodeDeleteOptions(body Body, into *metav1.DeleteOptions) error {
 	if err != nil {
 		return err
 	}
-	var head metav1.TypeMeta
-	if err := json.Unmarshal(data, &head); err != nil {
-		return api.BadRequest("delete options: %v", err)
+	var head struct {
+		APIVersion string `json:"apiVersion,omitempty"`
+		Kind       string `json:"kind,omitempty"`
 	}
-	// Every group serves DeleteOptions under its own version too.
+	if err := json.Unmarshal(data, &head); err != nil {
+		return api.BadRequest("couldn't get version/kind; json parse error: %v", err)
+	}
 	if head.Kind != "" && head.Kind != want.Kind {
 		return api.BadRequest("the body of a delete must be a DeleteOptions, not a %s", head.Kind)
 	}
 	if err := utiljson.UnmarshalCaseSensitivePreserveInts(data, into); err != nil {
-		return api.BadRequest("delete options: %v", err)
+		return api.BadRequest("%v", err)
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/resource"
@@ -42,7 +43,7 @@ func TestBodies(t *testing.T) {
 		"array":                     {"", "[]", 400, "cannot unmarshal array"},
 		"two documents":             {"", `{"metadata":{"name":"a"}}{}`, 400, ""},
 		"another kind":              {"", `{"kind":"Secret","apiVersion":"v1","metadata":{"name":"a"}}`, 400, "cannot be handled as a ConfigMap"},
-		"another version":           {"", `{"kind":"ConfigMap","apiVersion":"v2","metadata":{"name":"a"}}`, 400, `version "v2"`},
+		"another version":           {"", `{"kind":"ConfigMap","apiVersion":"v2","metadata":{"name":"a"}}`, 400, "the API version in the data (v2) does not match the expected API version (v1)"},
 		"wrong type of a field":     {"", `{"metadata":{"name":1}}`, 400, "cannot unmarshal number"},
 		"not UTF-8":                 {"", "{\"metadata\":{\"name\":\"a\"},\"data\":{\"a\":\"\xff\"}}", 400, "UTF-8"},
 		"unknown media type":        {"text/plain", `{}`, 415, "application/json, application/yaml"},
@@ -64,7 +65,7 @@ func TestBodies(t *testing.T) {
 		"bad YAML":                  {yamlType, "a: [b", 400, "did not find expected"},
 		"protobuf without magic":    {protobuf, good[4:], 400, "prefix"},
 		"empty protobuf":            {protobuf, "", 400, "prefix"},
-		"protobuf magic alone":      {protobuf, "k8s\x00", 422, "name or generateName is required"},
+		"protobuf magic alone":      {protobuf, "k8s\x00", 400, "empty body"},
 		"protobuf of another kind":  {protobuf, string(protobufBody(t, secret, `{"metadata":{"name":"p"}}`)), 400, "Secret"},
 		"cut protobuf":              {protobuf, good[:len(good)-8], 400, ""},
 		"protobuf groups":           {protobuf, "k8s\x00" + strings.Repeat("\x0b", 1_000_000), 400, ""},
@@ -161,7 +162,7 @@ func TestPatches(t *testing.T) {
 		want                    string // of data
 	}{
 		"no type":              {"m", "", `{}`, 415, ""},
-		"apply":                {"m", "application/apply-patch+yaml", `{}`, 415, ""},
+		"apply in CBOR":        {"m", "application/apply-patch+cbor", `{}`, 415, ""},
 		"bad JSON":             {"m", merge, `{"data":`, 400, ""},
 		"array as merge":       {"m", merge, `[]`, 400, ""},
 		"object as JSON patch": {"m", jsonPatch, `{"op":"add"}`, 400, ""},
@@ -248,18 +249,28 @@ func TestWriteOptions(t *testing.T) {
 		{"CreateOptions", "dryRun=", `CreateOptions.meta.k8s.io "" is invalid: dryRun: Unsupported value: [""]: supported values: "All"`},
 		{"UpdateOptions", "fieldValidation=Foo", `UpdateOptions.meta.k8s.io "" is invalid: fieldValidation: Unsupported value: "Foo": supported values: "", "Ignore", "Strict", "Warn"`},
 		{"CreateOptions", "fieldManager=" + strings.Repeat("m", 129), `CreateOptions.meta.k8s.io "" is invalid: fieldManager: Too long: may not be more than 128 bytes`},
-		{"CreateOptions", "fieldManager=a%00", `CreateOptions.meta.k8s.io "" is invalid: fieldManager: Invalid value: "a\x00": should only contain printable characters (at position 1)`},
+		{"CreateOptions", "fieldManager=a%00", `CreateOptions.meta.k8s.io "" is invalid: fieldManager: Invalid value: "a\x00": invalid character U+0000 (at position 1)`},
 		{"PatchOptions", "force=true", `PatchOptions.meta.k8s.io "" is invalid: force: Forbidden: may not be specified for non-apply patch`},
 	} {
 		q, err := url.ParseQuery(tc.query)
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, err = resource.ParseWriteOptions(tc.kind, q)
+		_, err = resource.ParseWriteOptions(tc.kind, q, false)
 		if got := api.ToError(err); (got == nil) != (tc.message == "") || got != nil && got.Status.Message != tc.message {
 			t.Errorf("%s: %v, want %s", tc.query, err, tc.message)
 		}
 	}
+}
+
+// protobufOptions is a DeleteOptions in the protobuf wire format.
+func protobufOptions(t *testing.T, apiVersion string) string {
+	t.Helper()
+	raw, err := (&metav1.DeleteOptions{GracePeriodSeconds: new(int64(3))}).Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(resource.AppendEnvelopeEnd(append(resource.AppendEnvelope(nil, apiVersion, "DeleteOptions", len(raw)), raw...)))
 }
 
 func TestDeleteOptions(t *testing.T) {
@@ -284,6 +295,12 @@ func TestDeleteOptions(t *testing.T) {
 		{"", "text/plain", `{}`, 415, ""},
 		{"", yamlType, "propagationPolicy: Foreground", 0, "Foreground"},
 		{"", protobuf, "x", 400, ""},
+		{"", protobuf, "k8s\x00", 400, ""},
+		{"", protobuf, protobufOptions(t, "v1"), 0, "grace 3"},
+		{"", protobuf, protobufOptions(t, "apps/v1"), 0, "grace 3"}, // as generated clients send them
+		{"gracePeriodSeconds=", "", "", 400, ""},
+		{"", "", `{"gracePeriodSeconds":"5"}`, 400, ""},
+		{"", "application/json; charset=utf-8", `{"gracePeriodSeconds":7}`, 0, "grace 7"},
 	} {
 		q, err := url.ParseQuery(tc.query)
 		if err != nil {

@@ -22,6 +22,14 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	schedulingv1 "k8s.io/api/scheduling/v1"
 	storagev1 "k8s.io/api/storage/v1"
+	"k8s.io/apimachinery/pkg/api/validation"
+
+	"github.com/gatehouse/gatehouse/kinds/cluster"
+	"github.com/gatehouse/gatehouse/kinds/extension"
+	"github.com/gatehouse/gatehouse/kinds/network"
+	"github.com/gatehouse/gatehouse/kinds/storage"
+	"github.com/gatehouse/gatehouse/kinds/workload"
+	"github.com/gatehouse/gatehouse/rules"
 )
 
 var (
@@ -32,25 +40,28 @@ var (
 
 func appsTypes() []*Type {
 	return inGroup("apps", "v1",
-		kind[appsv1.ControllerRevision](Type{Resource: "controllerrevisions", Prefix: "controllerrevisions", Namespaced: true}),
+		kind[appsv1.ControllerRevision](Type{
+			Resource: "controllerrevisions", Prefix: "controllerrevisions", Namespaced: true, Rules: workload.ControllerRevision(),
+		}),
 		kind[appsv1.DaemonSet](Type{
 			Resource: "daemonsets", Prefix: "daemonsets", Namespaced: true, ShortNames: []string{"ds"}, Categories: inAll,
-			Subresources: withStatus, HasGeneration: true,
+			Subresources: withStatus, HasGeneration: true, Rules: workload.DaemonSet(),
 		}),
 		kind[appsv1.Deployment](Type{
 			Resource: "deployments", Prefix: "deployments", Namespaced: true, ShortNames: []string{"deploy"}, Categories: inAll,
-			Subresources: withScaleStatus, HasGeneration: true,
+			Subresources: withScaleStatus, HasGeneration: true, Rules: workload.Deployment(),
 		}),
 		kind[appsv1.ReplicaSet](Type{
 			Resource: "replicasets", Prefix: "replicasets", Namespaced: true, ShortNames: []string{"rs"}, Categories: inAll,
-			Subresources: withScaleStatus, HasGeneration: true, FieldNames: []string{"status.replicas"},
+			Subresources: withScaleStatus, HasGeneration: true, Rules: workload.ReplicaSet(), FieldNames: []string{"status.replicas"},
 			Fields: selectable(func(rs *appsv1.ReplicaSet) map[string]string {
 				return map[string]string{"status.replicas": strconv.Itoa(int(rs.Status.Replicas))}
 			}),
 		}),
 		kind[appsv1.StatefulSet](Type{
 			Resource: "statefulsets", Prefix: "statefulsets", Namespaced: true, ShortNames: []string{"sts"}, Categories: inAll,
-			Subresources: withScaleStatus, HasGeneration: true,
+			Subresources: withScaleStatus, HasGeneration: true, ValidName: validation.NameIsDNSLabel, Rules: workload.StatefulSet(),
+			onRead: func(o Object) { workload.NameClaims(o.(*appsv1.StatefulSet)) },
 		}),
 	)
 }
@@ -58,7 +69,7 @@ func appsTypes() []*Type {
 func eventsTypes() []*Type {
 	return inGroup("events.k8s.io", "v1",
 		kind[eventsv1.Event](Type{
-			Resource: "events", Prefix: "events", Namespaced: true, ShortNames: []string{"ev"}, CreateOnUpdate: true,
+			Resource: "events", Prefix: "events", Namespaced: true, ShortNames: []string{"ev"}, CreateOnUpdate: true, Rules: cluster.NewEvent(),
 			StoredAs: &Conversion{Version: "v1", ToStored: eventToCore, FromStored: eventFromCore},
 			FieldNames: []string{
 				"regarding.kind", "regarding.namespace", "regarding.name", "regarding.uid", "regarding.apiVersion",
@@ -98,6 +109,7 @@ func autoscalingTypes() []*Type {
 		Categories: inAll, Subresources: withStatus,
 	}
 	v1 := hpa
+	hpa.Rules, v1.Rules = workload.Autoscaler(), workload.AutoscalerV1()
 	v1.StoredAs = &Conversion{Group: "autoscaling", Version: "v2", ToStored: hpaToV2, FromStored: hpaFromV2}
 	return append(
 		inGroup("autoscaling", "v2", kind[autoscalingv2.HorizontalPodAutoscaler](hpa)),
@@ -109,11 +121,11 @@ func batchTypes() []*Type {
 	return inGroup("batch", "v1",
 		kind[batchv1.CronJob](Type{
 			Resource: "cronjobs", Prefix: "cronjobs", Namespaced: true, ShortNames: []string{"cj"}, Categories: inAll,
-			Subresources: withStatus, HasGeneration: true,
+			Subresources: withStatus, HasGeneration: true, Rules: workload.CronJob(),
 		}),
 		kind[batchv1.Job](Type{
 			Resource: "jobs", Prefix: "jobs", Namespaced: true, OrphansByDefault: true, Categories: inAll, Subresources: withStatus, HasGeneration: true,
-			FieldNames: []string{"status.successful"},
+			Rules: workload.Job(), FieldNames: []string{"status.successful"},
 			Fields: selectable(func(j *batchv1.Job) map[string]string {
 				return map[string]string{"status.successful": strconv.Itoa(int(j.Status.Succeeded))}
 			}),
@@ -126,7 +138,7 @@ func certificatesTypes() []*Type {
 		kind[certificatesv1.CertificateSigningRequest](Type{
 			Resource: "certificatesigningrequests", Prefix: "certificatesigningrequests", ShortNames: []string{"csr"},
 			Subresources: []Subresource{{Name: "approval", Verbs: statusVerbs}, status},
-			onCreate:     createCSR, onUpdate: updateCSR,
+			onCreate:     createCSR, stamp: stampCSR, Rules: cluster.CertificateSigningRequest(), ValidName: anyName,
 			FieldNames: []string{"spec.signerName"},
 			Fields: selectable(func(c *certificatesv1.CertificateSigningRequest) map[string]string {
 				return map[string]string{"spec.signerName": c.Spec.SignerName}
@@ -137,15 +149,23 @@ func certificatesTypes() []*Type {
 
 func networkingTypes() []*Type {
 	return inGroup("networking.k8s.io", "v1",
-		kind[networkingv1.IngressClass](Type{Resource: "ingressclasses", Prefix: "ingressclasses", HasGeneration: true}),
+		kind[networkingv1.IngressClass](Type{Rules: network.IngressClass(), Resource: "ingressclasses", Prefix: "ingressclasses", HasGeneration: true}),
 		kind[networkingv1.Ingress](Type{
+			Rules:    network.Ingress(),
 			Resource: "ingresses", Prefix: "ingress", Namespaced: true, ShortNames: []string{"ing"}, Subresources: withStatus, HasGeneration: true,
 		}),
-		kind[networkingv1.IPAddress](Type{Resource: "ipaddresses", Prefix: "ipaddresses", ShortNames: []string{"ip"}}),
+		kind[networkingv1.IPAddress](Type{
+			Rules:    network.IPAddress(),
+			Resource: "ipaddresses", Prefix: "ipaddresses", ShortNames: []string{"ip"}, ValidName: network.IPAddressName,
+		}),
 		kind[networkingv1.NetworkPolicy](Type{
+			Rules:    network.NetworkPolicy(),
 			Resource: "networkpolicies", Prefix: "networkpolicies", Namespaced: true, ShortNames: []string{"netpol"}, HasGeneration: true,
 		}),
-		kind[networkingv1.ServiceCIDR](Type{Resource: "servicecidrs", Prefix: "servicecidrs", Subresources: withStatus}),
+		kind[networkingv1.ServiceCIDR](Type{
+			Rules:    network.ServiceCIDR(),
+			Resource: "servicecidrs", Prefix: "servicecidrs", Subresources: withStatus,
+		}),
 	)
 }
 
@@ -153,51 +173,55 @@ func policyTypes() []*Type {
 	return inGroup("policy", "v1",
 		kind[policyv1.PodDisruptionBudget](Type{
 			Resource: "poddisruptionbudgets", Prefix: "poddisruptionbudgets", Namespaced: true, ShortNames: []string{"pdb"},
-			Subresources: withStatus, HasGeneration: true, NeedsRevision: true,
+			Subresources: withStatus, HasGeneration: true, NeedsRevision: true, Rules: workload.PodDisruptionBudget(),
+			ValidName: anyName,
 		}),
 	)
 }
 
 func rbacTypes() []*Type {
 	return inGroup("rbac.authorization.k8s.io", "v1",
-		kind[rbacv1.ClusterRoleBinding](Type{check: checkBinding, Resource: "clusterrolebindings", Prefix: "clusterrolebindings", ValidName: pathName, CreateOnUpdate: true}),
-		kind[rbacv1.ClusterRole](Type{check: checkRole, Resource: "clusterroles", Prefix: "clusterroles", ValidName: pathName, CreateOnUpdate: true}),
-		kind[rbacv1.RoleBinding](Type{check: checkBinding, Resource: "rolebindings", Prefix: "rolebindings", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
-		kind[rbacv1.Role](Type{check: checkRole, Resource: "roles", Prefix: "roles", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.ClusterRoleBinding](Type{Rules: cluster.ClusterRoleBinding(), Resource: "clusterrolebindings", Prefix: "clusterrolebindings", ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.ClusterRole](Type{Rules: cluster.ClusterRole(), Resource: "clusterroles", Prefix: "clusterroles", ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.RoleBinding](Type{Rules: cluster.RoleBinding(), Resource: "rolebindings", Prefix: "rolebindings", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
+		kind[rbacv1.Role](Type{Rules: cluster.Role(), Resource: "roles", Prefix: "roles", Namespaced: true, ValidName: pathName, CreateOnUpdate: true}),
 	)
 }
 
 func storageTypes() []*Type {
 	return inGroup("storage.k8s.io", "v1",
-		kind[storagev1.CSIDriver](Type{Resource: "csidrivers", Prefix: "csidrivers", HasGeneration: true, NeedsRevision: true}),
-		kind[storagev1.CSINode](Type{Resource: "csinodes", Prefix: "csinodes", NeedsRevision: true}),
+		kind[storagev1.CSIDriver](Type{Rules: storage.CSIDriver(), Resource: "csidrivers", Prefix: "csidrivers", NeedsRevision: true}),
+		kind[storagev1.CSINode](Type{Rules: storage.CSINode(), Resource: "csinodes", Prefix: "csinodes", NeedsRevision: true}),
 		kind[storagev1.CSIStorageCapacity](Type{
+			Rules:    storage.CSIStorageCapacity(),
 			Resource: "csistoragecapacities", Prefix: "csistoragecapacities", Namespaced: true, NeedsRevision: true,
 		}),
-		kind[storagev1.StorageClass](Type{Resource: "storageclasses", Prefix: "storageclasses", ShortNames: []string{"sc"}}),
+		kind[storagev1.StorageClass](Type{Rules: storage.StorageClass(), Resource: "storageclasses", Prefix: "storageclasses", ShortNames: []string{"sc"}}),
 		kind[storagev1.VolumeAttachment](Type{
+			Rules:    storage.VolumeAttachment(),
 			Resource: "volumeattachments", Prefix: "volumeattachments", Subresources: withStatus, NeedsRevision: true,
 		}),
 		kind[storagev1.VolumeAttributesClass](Type{
+			Rules:    storage.VolumeAttributesClass(),
 			Resource: "volumeattributesclasses", Prefix: "volumeattributesclasses", ShortNames: []string{"vac"},
 		}),
 	)
 }
 
 func admissionTypes() []*Type {
-	t := func(resource string, subs []Subresource) Type {
+	t := func(resource string, subs []Subresource, kind *rules.Kind) Type {
 		return Type{
-			Resource: resource, Prefix: resource, Categories: inExtensions, Subresources: subs, HasGeneration: true, NeedsRevision: true,
+			Rules: kind, Resource: resource, Prefix: resource, Categories: inExtensions, Subresources: subs, HasGeneration: true, NeedsRevision: true,
 			Inert: "this server stores admission webhooks and admission policies and does not call them yet; use Rego policies",
 		}
 	}
 	return inGroup("admissionregistration.k8s.io", "v1",
-		kind[admissionv1.MutatingAdmissionPolicy](storedBeta(t("mutatingadmissionpolicies", nil))),
-		kind[admissionv1.MutatingAdmissionPolicyBinding](storedBeta(t("mutatingadmissionpolicybindings", nil))),
-		kind[admissionv1.MutatingWebhookConfiguration](t("mutatingwebhookconfigurations", nil)),
-		kind[admissionv1.ValidatingAdmissionPolicy](t("validatingadmissionpolicies", withStatus)),
-		kind[admissionv1.ValidatingAdmissionPolicyBinding](t("validatingadmissionpolicybindings", nil)),
-		kind[admissionv1.ValidatingWebhookConfiguration](t("validatingwebhookconfigurations", nil)),
+		kind[admissionv1.MutatingAdmissionPolicy](storedBeta(t("mutatingadmissionpolicies", nil, extension.MutatingAdmissionPolicy()))),
+		kind[admissionv1.MutatingAdmissionPolicyBinding](storedBeta(t("mutatingadmissionpolicybindings", nil, extension.MutatingAdmissionPolicyBinding()))),
+		kind[admissionv1.MutatingWebhookConfiguration](t("mutatingwebhookconfigurations", nil, extension.MutatingWebhookConfiguration())),
+		kind[admissionv1.ValidatingAdmissionPolicy](t("validatingadmissionpolicies", withStatus, extension.ValidatingAdmissionPolicy())),
+		kind[admissionv1.ValidatingAdmissionPolicyBinding](t("validatingadmissionpolicybindings", nil, extension.ValidatingAdmissionPolicyBinding())),
+		kind[admissionv1.ValidatingWebhookConfiguration](t("validatingwebhookconfigurations", nil, extension.ValidatingWebhookConfiguration())),
 	)
 }
 
@@ -209,13 +233,14 @@ func storedBeta(t Type) Type {
 
 func schedulingTypes() []*Type {
 	return inGroup("scheduling.k8s.io", "v1",
-		kind[schedulingv1.PriorityClass](Type{Resource: "priorityclasses", Prefix: "priorityclasses", ShortNames: []string{"pc"}, HasGeneration: true}),
+		kind[schedulingv1.PriorityClass](Type{Rules: cluster.PriorityClass(), Resource: "priorityclasses", Prefix: "priorityclasses", ShortNames: []string{"pc"}}),
 	)
 }
 
 func coordinationTypes() []*Type {
 	return inGroup("coordination.k8s.io", "v1",
 		kind[coordinationv1.Lease](Type{
+			Rules:    cluster.Lease(),
 			Resource: "leases", Prefix: "leases", Namespaced: true, CreateOnUpdate: true, NeedsRevision: true,
 		}),
 	)
@@ -223,13 +248,16 @@ func coordinationTypes() []*Type {
 
 func nodeTypes() []*Type {
 	return inGroup("node.k8s.io", "v1",
-		kind[nodev1.RuntimeClass](Type{Resource: "runtimeclasses", Prefix: "runtimeclasses", CreateOnUpdate: true, NeedsRevision: true}),
+		kind[nodev1.RuntimeClass](Type{Rules: cluster.RuntimeClass(), Resource: "runtimeclasses", Prefix: "runtimeclasses", CreateOnUpdate: true, NeedsRevision: true}),
 	)
 }
 
 func discoveryTypes() []*Type {
 	return inGroup("discovery.k8s.io", "v1",
-		kind[discoveryv1.EndpointSlice](Type{Resource: "endpointslices", Prefix: "endpointslices", Namespaced: true, HasGeneration: true}),
+		kind[discoveryv1.EndpointSlice](Type{
+			Rules:    network.EndpointSlice(),
+			Resource: "endpointslices", Prefix: "endpointslices", Namespaced: true, HasGeneration: true,
+		}),
 	)
 }
 
@@ -239,21 +267,32 @@ func flowcontrolTypes() []*Type {
 	return inGroup("flowcontrol.apiserver.k8s.io", "v1",
 		kind[flowcontrolv1.FlowSchema](Type{
 			Inert:    inertFlow,
-			Resource: "flowschemas", Prefix: "flowschemas", Subresources: withStatus, HasGeneration: true,
+			Resource: "flowschemas", Prefix: "flowschemas", Subresources: withStatus, HasGeneration: true, Rules: cluster.FlowSchema(),
 		}),
 		kind[flowcontrolv1.PriorityLevelConfiguration](Type{
 			Inert:    inertFlow,
 			Resource: "prioritylevelconfigurations", Prefix: "prioritylevelconfigurations", Subresources: withStatus, HasGeneration: true,
+			Rules: cluster.PriorityLevelConfiguration(),
 		}),
 	)
 }
 
 func resourceTypes() []*Type {
 	return inGroup("resource.k8s.io", "v1",
-		kind[resourcev1.DeviceClass](Type{Resource: "deviceclasses", Prefix: "deviceclasses", HasGeneration: true}),
-		kind[resourcev1.ResourceClaim](Type{Resource: "resourceclaims", Prefix: "resourceclaims", Namespaced: true, Subresources: withStatus}),
-		kind[resourcev1.ResourceClaimTemplate](Type{Resource: "resourceclaimtemplates", Prefix: "resourceclaimtemplates", Namespaced: true}),
+		kind[resourcev1.DeviceClass](Type{
+			Rules: storage.DeviceClass(), ValidName: storage.DeviceClassName,
+			Resource: "deviceclasses", Prefix: "deviceclasses", HasGeneration: true,
+		}),
+		kind[resourcev1.ResourceClaim](Type{
+			Rules:    storage.ResourceClaim(),
+			Resource: "resourceclaims", Prefix: "resourceclaims", Namespaced: true, Subresources: withStatus,
+		}),
+		kind[resourcev1.ResourceClaimTemplate](Type{
+			Rules:    storage.ResourceClaimTemplate(),
+			Resource: "resourceclaimtemplates", Prefix: "resourceclaimtemplates", Namespaced: true,
+		}),
 		kind[resourcev1.ResourceSlice](Type{
+			Rules:    storage.ResourceSlice(),
 			Resource: "resourceslices", Prefix: "resourceslices", HasGeneration: true, FieldNames: []string{"spec.nodeName", "spec.driver"},
 			Fields: selectable(func(s *resourcev1.ResourceSlice) map[string]string {
 				node := ""

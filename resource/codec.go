@@ -101,6 +101,10 @@ func (t *Type) decodeValue(value []byte, revision int64) (Object, error) {
 	if err := o.Unmarshal(raw); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", t.Kind, err)
 	}
+	t.Rules.Default(o) // An older server may have stored it before a field had its default.
+	if t.onRead != nil {
+		t.onRead(o)
+	}
 	o.SetResourceVersion(formatRevision(revision))
 	return o, nil
 }

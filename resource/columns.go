@@ -28,6 +28,10 @@ type columns struct {
 	Cells func(Object) []any
 	// Conditions returns what the row as a whole is marked with; nil where no object of the type ever is.
 	Conditions func(Object) []metav1.TableRowCondition
+	// Order is what rows are sorted by before their names; nil where these are enough. It has to decode every object of a list.
+	Order func(Object) int32
+	// Bare columns are those of types that have none of their own. Without objects their tables have null in place of rows.
+	Bare bool
 }
 
 // age is a cell that tells how long ago something was, between two fixed texts.
@@ -103,9 +107,11 @@ func rowsOf[P Object](cells func(P) []any, definitions ...Column) *columns {
 // createdColumns are those of a type without columns of its own.
 func createdColumns() *columns {
 	created := Column{Name: "Created At", Type: "date", Description: documented(metav1.ObjectMeta{}, "creationTimestamp")}
-	return rowsOf(func(o Object) []any {
+	c := rowsOf(func(o Object) []any {
 		return []any{o.GetName(), o.GetCreationTimestamp().UTC().Format(time.RFC3339)}
 	}, nameColumn(), created)
+	c.Bare = true
+	return c
 }
 
 // ageColumns are those of a type that shows nothing but names and ages.

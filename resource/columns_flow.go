@@ -7,7 +7,7 @@ import (
 )
 
 func flowSchemaColumns() *columns {
-	return rowsOf(func(s *flowcontrolv1.FlowSchema) []any {
+	c := rowsOf(func(s *flowcontrolv1.FlowSchema) []any {
 		method, dangling := none, "?"
 		if m := s.Spec.DistinguisherMethod; m != nil {
 			method = string(m.Type)
@@ -26,6 +26,8 @@ func flowSchemaColumns() *columns {
 		ageColumn(),
 		textColumn("MissingPL", "references a broken or non-existent PriorityLevelConfiguration"),
 	)
+	c.Order = func(o Object) int32 { return o.(*flowcontrolv1.FlowSchema).Spec.MatchingPrecedence }
+	return c
 }
 
 func priorityLevelColumns() *columns {

@@ -45,8 +45,11 @@ func (s *Service) tryDelete(ctx context.Context, p authz.Permit, t *Type, now st
 	if err != nil {
 		return nil, Result{}, err
 	}
-	uid, revision := preconditions(o.Preconditions)
-	if err := checkExpected(schema.GroupResource{Group: t.Group, Resource: t.Kind}, old, uid, revision); err != nil {
+	check, named := checkPreconditions, schema.GroupResource{Group: t.Group, Resource: t.Kind}
+	if t.Resource == "namespaces" {
+		check, named = checkNamespacePreconditions, t.GR()
+	}
+	if err := check(named, old, o.Preconditions); err != nil {
 		return nil, Result{}, err
 	}
 	a := s.attributes(p, t, admission.Delete, nil, old, w)
@@ -57,13 +60,23 @@ func (s *Service) tryDelete(ctx context.Context, p authz.Permit, t *Type, now st
 	if err := s.Admission.Validate(ctx, a); err != nil {
 		return nil, Result{}, err
 	}
+	return s.tryMark(ctx, t, old, now, o, w)
+}
+
+// tryMark attempts the deletion of an object that may be deleted.
+func (s *Service) tryMark(ctx context.Context, t *Type, old Object, now state, o metav1.DeleteOptions, w Write) (*store.Item, Result, error) {
 	marked := old.DeepCopyObject().(Object)
 	changed := s.mark(t, marked, o)
+	if err := s.guard(ctx, marked); err != nil {
+		return nil, Result{}, err
+	}
 	if changed && finished(marked) {
 		if _, graceful := old.(*corev1.Pod); !graceful {
 			marked = old // Only what could have lingered is shown as deleted.
 		}
-		return s.tryRemove(ctx, t, marked, now, w.Options.DryRun)
+		next, r, err := s.tryRemove(ctx, t, marked, now, w.Options.DryRun)
+		s.released(ctx, old, next == nil && err == nil && !w.Options.DryRun)
+		return next, r, err
 	}
 	next, r, err := s.commitUpdate(ctx, t, marked, now, w.Options.DryRun)
 	if o.OrphanDependents != nil && !*o.OrphanDependents {
@@ -77,6 +90,9 @@ func (s *Service) tryDelete(ctx context.Context, p authz.Permit, t *Type, now st
 func (s *Service) mark(t *Type, o Object, opts metav1.DeleteOptions) bool {
 	grace := graceOf(o, opts)
 	if o.GetDeletionTimestamp() != nil {
+		if _, graceful := o.(*corev1.Pod); !graceful {
+			return remark(t, o, opts)
+		}
 		had := o.GetDeletionGracePeriodSeconds()
 		if had == nil || grace >= *had {
 			// Not shortened: only an object that nothing holds any more is removed now.
@@ -99,6 +115,16 @@ func (s *Service) mark(t *Type, o Object, opts metav1.DeleteOptions) bool {
 	}
 	setPropagation(t, o, opts)
 	return true
+}
+
+// remark repeats the deletion of an object without a grace period that something still holds: what its dependents are to become can be
+// decided anew, and the object goes if that was all that held it.
+func remark(t *Type, o Object, opts metav1.DeleteOptions) bool {
+	if ns, ok := o.(*corev1.Namespace); ok && len(ns.Spec.Finalizers) > 0 {
+		return false
+	}
+	setPropagation(t, o, opts)
+	return finished(o)
 }
 
 // setPropagation keeps at most one of the two finalizers by which the garbage collector is told what to do with dependents.

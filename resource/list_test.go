@@ -225,7 +225,9 @@ func TestRevisions(t *testing.T) {
 		{"match of nothing", resource.ListOptions{Match: "Exact"}, 422, ""},
 		{"no number", resource.ListOptions{ResourceVersion: "x"}, 400, ""},
 		{"negative", resource.ListOptions{ResourceVersion: "-1"}, 400, ""},
-		{"over 63 bits", resource.ListOptions{ResourceVersion: "18446744073709551615"}, 400, ""},
+		{"over 63 bits, which is only too early", resource.ListOptions{ResourceVersion: "18446744073709551615"}, 504, ""},
+		{"over 64 bits", resource.ListOptions{ResourceVersion: "18446744073709551616"}, 400, ""},
+		{"a match of a page", resource.ListOptions{Match: "Exact", ResourceVersion: version, Continue: tokenOf(t, 1, "a")}, 422, ""},
 		{"continue with revision", resource.ListOptions{ResourceVersion: version, Continue: tokenOf(t, 1, "a")}, 400, ""},
 		{"initial events", resource.ListOptions{InitialEvents: new(bool)}, 422, ""},
 	} {

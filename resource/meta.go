@@ -2,7 +2,6 @@ package resource
 
 import (
 	"crypto/rand"
-	"errors"
 	"fmt"
 	"math/big"
 	"net/http"
@@ -12,13 +11,11 @@ import (
 	"time"
 
 	"github.com/google/uuid"
-	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/apimachinery/pkg/util/sets"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -87,8 +84,8 @@ func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit, w Write) error
 		t.onCreate(o, p.User())
 	}
 	t.Rules.Create(o)
-	errs := validation.ValidateObjectMetaAccessor(o, t.Namespaced, t.ValidName, field.NewPath("metadata"))
-	errs = append(errs, checkFinalizers(o.GetFinalizers(), nil)...)
+	uniqueOwners(o, ownersAfterMutation, w)
+	errs := t.checkMeta(t.meta.create, o, nil)
 	if t.check != nil {
 		errs = append(errs, t.check(o, nil)...)
 	}
@@ -102,8 +99,13 @@ func (t *Type) judge(subresource string, o, old Object, errs field.ErrorList, w 
 		before = old
 	}
 	found, warnings := t.Rules.Check(subresource, o, before)
-	if errs = append(errs, found...); len(errs) > 0 {
-		return api.Invalid(t.GK(), o.GetName(), errs)
+	errs = append(errs, found...)
+	if len(errs) == 0 && old == nil {
+		// Only where the kind has nothing against it: its messages are the more specific ones.
+		errs = t.checkAnyMeta(o)
+	}
+	if len(errs) > 0 {
+		return api.Invalid(t.errorKind(), o.GetName(), errs)
 	}
 	for _, text := range warnings {
 		w.Warnings.Add(text)
@@ -115,62 +117,44 @@ func (t *Type) judge(subresource string, o, old Object, errs field.ErrorList, w 
 // part of the object the request may write.
 func (s *Service) beforeUpdate(t *Type, o, old Object, part part, w Write) error {
 	o.SetSelfLink("")
-	if o.GetManagedFields() == nil {
-		// Field ownership is not tracked here yet; what another server has recorded is kept.
-		o.SetManagedFields(old.GetManagedFields())
-	}
-	if o.GetGeneration() == 0 || t.HasGeneration {
-		o.SetGeneration(old.GetGeneration())
-	}
+	o.SetGeneration(old.GetGeneration())
 	if o.GetUID() == "" {
 		o.SetUID(old.GetUID())
 	}
-	if ts := o.GetCreationTimestamp(); ts.IsZero() {
-		o.SetCreationTimestamp(old.GetCreationTimestamp())
+	if ts := old.GetCreationTimestamp(); !ts.IsZero() {
+		o.SetCreationTimestamp(ts)
 	}
-	o.SetDeletionTimestamp(old.GetDeletionTimestamp())
-	o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
-	if o.GetGenerateName() == "" {
-		o.SetGenerateName(old.GetGenerateName())
+	if old.GetDeletionTimestamp() != nil {
+		o.SetDeletionTimestamp(old.GetDeletionTimestamp())
 	}
+	if o.GetDeletionGracePeriodSeconds() == nil {
+		o.SetDeletionGracePeriodSeconds(old.GetDeletionGracePeriodSeconds())
+	}
+	uniqueOwners(o, ownersAfterMutation, w)
+	record := o.GetManagedFields()
 	part.keep(t, o, old)
 	if t.onUpdate != nil {
 		t.onUpdate(o, old, part)
 	}
 	t.Rules.Update(part.subresource(), o, old)
-	if t.HasGeneration && part == wholeObject && specChanged(t, o, old) {
+	passes := t.meta.update
+	if part != wholeObject {
+		passes = t.meta.parts
+		if t.stamp != nil {
+			t.stamp(o, old, s.now())
+		}
+	}
+	o.SetManagedFields(record) // whatever parts of the old object have been taken
+	if t.HasGeneration && part.countsGeneration() && specChanged(t, o, old) {
 		o.SetGeneration(old.GetGeneration() + 1)
 	}
-	meta := field.NewPath("metadata")
-	errs := validation.ValidateObjectMetaAccessor(o, t.Namespaced, validName(t, old), meta)
-	errs = append(errs, validation.ValidateObjectMetaAccessorUpdate(o, old, meta)...)
-	errs = append(errs, checkFinalizers(o.GetFinalizers(), old.GetFinalizers())...)
+	errs := t.checkAnyMeta(o)
+	errs = append(errs, validation.ValidateObjectMetaAccessorUpdate(o, old, field.NewPath("metadata"))...)
+	errs = append(errs, t.checkMeta(passes, o, old)...)
 	if t.check != nil && part == wholeObject {
 		errs = append(errs, t.check(o, old)...)
 	}
 	return t.judge(part.subresource(), o, old, errs, w)
-}
-
-// checkFinalizers refuses new finalizers that are neither qualified by a domain nor the reference's own.
-func checkFinalizers(finalizers, old []string) (errs field.ErrorList) {
-	known := sets.New(old...).Insert(string(corev1.FinalizerKubernetes), metav1.FinalizerOrphanDependents, metav1.FinalizerDeleteDependents)
-	for i, f := range finalizers {
-		if !strings.Contains(f, "/") && !known.Has(f) {
-			errs = append(errs, field.Invalid(field.NewPath("metadata", "finalizers").Index(i), f,
-				"name is neither a standard finalizer name nor is it fully qualified"))
-		}
-	}
-	return errs
-}
-
-// validName lets an object keep the name it was stored under, even if a stricter rule came later.
-func validName(t *Type, old Object) validation.ValidateNameFunc {
-	return func(name string, prefix bool) []string {
-		if name == old.GetName() {
-			return nil
-		}
-		return t.ValidName(name, prefix)
-	}
 }
 
 // part is the part of an object that a request writes.
@@ -182,6 +166,8 @@ const (
 	finalizersOnly             // a namespace's spec.finalizers
 	approvalOnly               // a certificate request's approval conditions
 	nodeOnly                   // a pod's assignment to a node
+	ephemeralOnly              // a pod's ephemeral containers
+	resourcesOnly              // the resources of a pod and its containers
 )
 
 func partOf(subresource string) part {
@@ -192,8 +178,17 @@ func partOf(subresource string) part {
 		return finalizersOnly
 	case "approval":
 		return approvalOnly
+	case "ephemeralcontainers":
+		return ephemeralOnly
+	case "resize":
+		return resourcesOnly
 	}
 	return wholeObject
+}
+
+// countsGeneration tells the parts that belong to what is wanted of an object.
+func (p part) countsGeneration() bool {
+	return p == wholeObject || p == ephemeralOnly || p == resourcesOnly
 }
 
 // subresource is the name that the part has in paths and in the rules of kinds; empty for the main resource.
@@ -207,6 +202,10 @@ func (p part) subresource() string {
 		return "approval"
 	case nodeOnly:
 		return "binding"
+	case ephemeralOnly:
+		return "ephemeralcontainers"
+	case resourcesOnly:
+		return "resize"
 	}
 	return ""
 }
@@ -220,11 +219,24 @@ func (p part) keep(t *Type, o, old Object) {
 		}
 	case statusOnly:
 		keepAllBut(o, old, t.statusIndex)
-		o.SetOwnerReferences(old.GetOwnerReferences())
-		o.SetFinalizers(old.GetFinalizers())
-	case finalizersOnly, approvalOnly, nodeOnly:
-		// The kind's update hook, or for a binding the verb, takes what it needs from o.
+		keepOwners(o, old)
+		if t.meta.fixed {
+			keepMeta(o, old)
+		}
+	case finalizersOnly, approvalOnly:
+		keepOwners(o, old) // The kind's rules keep the rest.
+	case ephemeralOnly, resourcesOnly:
+		keepOwners(o, old)
+		keepMeta(o, old)
+	case nodeOnly:
+		// The verb takes what it needs.
 	}
+}
+
+// keepOwners leaves alone what frees an object or hands it over, which takes the right to write the object itself.
+func keepOwners(o, old Object) {
+	o.SetOwnerReferences(old.GetOwnerReferences())
+	o.SetFinalizers(old.GetFinalizers())
 }
 
 // keepAllBut copies every top-level field except type, metadata and the given one from old.
@@ -282,5 +294,3 @@ func deleted(t *Type, o Object) Result {
 func without(list []string, s string) []string {
 	return slices.DeleteFunc(slices.Clone(list), func(x string) bool { return x == s })
 }
-
-var errNoName = errors.New("name or generateName is required")

@@ -4,6 +4,7 @@ package resource
 
 import (
 	"fmt"
+	"math"
 	"net/url"
 	"slices"
 	"strconv"
@@ -15,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -46,9 +46,12 @@ type ListOptions struct {
 
 // WriteOptions are the parameters of create, update and patch.
 type WriteOptions struct {
-	DryRun       bool
-	Validation   Validation
+	DryRun     bool
+	Validation Validation
+	// FieldManager is who comes to own what is written; empty stands for the program that the User-Agent names.
 	FieldManager string
+	// Force lets an apply take fields from their owners.
+	Force bool
 }
 
 // ParseListOptions reads the query of a list, watch or deletecollection.
@@ -83,19 +86,22 @@ func ParseListOptions(q url.Values) (ListOptions, error) {
 func (o ListOptions) check() error {
 	root := field.NewPath("resourceVersionMatch")
 	var errs field.ErrorList
+	if o.Match != "" {
+		if o.ResourceVersion == "" {
+			errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
+		}
+		if o.Continue != "" {
+			errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden when continue is provided"))
+		}
+		if o.Match != metav1.ResourceVersionMatchExact && o.Match != metav1.ResourceVersionMatchNotOlderThan {
+			errs = append(errs, field.NotSupported(root, o.Match, []string{"Exact", "NotOlderThan", ""}))
+		}
+		if o.Match == metav1.ResourceVersionMatchExact && o.ResourceVersion == "0" {
+			errs = append(errs, field.Forbidden(root, `resourceVersionMatch "exact" is forbidden for resourceVersion "0"`))
+		}
+	}
 	if o.InitialEvents != nil {
 		errs = append(errs, field.Forbidden(field.NewPath("sendInitialEvents"), "sendInitialEvents is forbidden for list"))
-	}
-	switch {
-	case o.Match == "":
-	case o.Match != metav1.ResourceVersionMatchExact && o.Match != metav1.ResourceVersionMatchNotOlderThan:
-		errs = append(errs, field.NotSupported(root, o.Match, []string{"Exact", "NotOlderThan", ""}))
-	case o.ResourceVersion == "":
-		errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden unless resourceVersion is provided"))
-	case o.Continue != "":
-		errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden when continue is provided"))
-	case o.Match == metav1.ResourceVersionMatchExact && o.ResourceVersion == "0":
-		errs = append(errs, field.Forbidden(root, `resourceVersionMatch "exact" is forbidden for resourceVersion "0"`))
 	}
 	return optionErrors("ListOptions", errs)
 }
@@ -103,19 +109,28 @@ func (o ListOptions) check() error {
 // checkWatch applies the rules between the parameters of a watch.
 func (o ListOptions) checkWatch() error {
 	var errs field.ErrorList
-	match := field.NewPath("resourceVersionMatch")
-	if o.InitialEvents != nil {
-		if o.Match != metav1.ResourceVersionMatchNotOlderThan {
-			errs = append(errs, field.Forbidden(match, `sendInitialEvents requires setting resourceVersionMatch to NotOlderThan`))
-		}
-	} else if o.Match != "" {
-		errs = append(errs, field.Forbidden(match, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+	root := field.NewPath("resourceVersionMatch")
+	older := o.Match == metav1.ResourceVersionMatchNotOlderThan
+	if o.InitialEvents != nil && !older {
+		errs = append(errs, field.Forbidden(root, "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"))
+	}
+	if o.InitialEvents == nil && o.Match != "" {
+		errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"))
+	}
+	if o.Match != "" && !older {
+		errs = append(errs, field.NotSupported(root, o.Match, []string{"NotOlderThan"}))
+	}
+	// A watch that says nothing but where it begins is taken for one with initial events and a match.
+	matches := o.Match != "" || (o.InitialEvents == nil && (o.ResourceVersion == "" || o.ResourceVersion == "0"))
+	if matches && o.Continue != "" {
+		errs = append(errs, field.Forbidden(root, "resourceVersionMatch is forbidden when continue is provided"))
 	}
 	return optionErrors("ListOptions", errs)
 }
 
-// ParseWriteOptions reads the query of a create, update or patch; kind is CreateOptions, UpdateOptions or PatchOptions.
-func ParseWriteOptions(kind string, q url.Values) (WriteOptions, error) {
+// ParseWriteOptions reads the query of a create, update or patch; kind is CreateOptions, UpdateOptions or PatchOptions, and apply tells
+// whether the patch is a configuration to apply (see [IsApply]).
+func ParseWriteOptions(kind string, q url.Values, apply bool) (WriteOptions, error) {
 	o := WriteOptions{Validation: Validation(q.Get("fieldValidation")), FieldManager: q.Get("fieldManager")}
 	var errs field.ErrorList
 	o.DryRun, errs = dryRun(q["dryRun"])
@@ -125,12 +140,12 @@ func ParseWriteOptions(kind string, q url.Values) (WriteOptions, error) {
 	for i, r := range o.FieldManager {
 		if !unicode.IsPrint(r) {
 			errs = append(errs, field.Invalid(field.NewPath("fieldManager"), o.FieldManager,
-				fmt.Sprintf("should only contain printable characters (at position %d)", i)))
+				fmt.Sprintf("invalid character %#U (at position %d)", r, i)))
 			break
 		}
 	}
-	if kind == "PatchOptions" && q.Has("force") {
-		errs = append(errs, field.Forbidden(field.NewPath("force"), "may not be specified for non-apply patch"))
+	if kind == "PatchOptions" {
+		errs = append(errs, o.parseApply(q, apply)...)
 	}
 	switch o.Validation {
 	case "":
@@ -141,6 +156,18 @@ func ParseWriteOptions(kind string, q url.Values) (WriteOptions, error) {
 			[]Validation{"", ValidationIgnore, ValidationStrict, ValidationWarn}))
 	}
 	return o, optionErrors(kind, errs)
+}
+
+// parseApply reads what only an apply may or must have.
+func (o *WriteOptions) parseApply(q url.Values, apply bool) (errs field.ErrorList) {
+	switch {
+	case !apply && q.Has("force"):
+		errs = append(errs, field.Forbidden(field.NewPath("force"), "may not be specified for non-apply patch"))
+	case apply && o.FieldManager == "":
+		errs = append(errs, field.Required(field.NewPath("fieldManager"), "is required for apply patch"))
+	}
+	o.Force = apply && boolean(q, "force")
+	return errs
 }
 
 // ParseDeleteOptions reads the query and then the body of a delete; the body wins where both speak.
@@ -200,11 +227,12 @@ func boolean(q url.Values, key string) bool {
 	return ok && values[0] != "0" && !strings.EqualFold(values[0], "false")
 }
 
+// integer reads a number. A parameter without a value is not one.
 func integer(q url.Values, key string) (int64, error) {
-	v := q.Get(key)
-	if v == "" {
+	if !q.Has(key) {
 		return 0, nil
 	}
+	v := q.Get(key)
 	n, err := strconv.ParseInt(v, 10, 64)
 	if err != nil {
 		return 0, api.BadRequest("%v", err)
@@ -214,28 +242,45 @@ func integer(q url.Values, key string) (int64, error) {
 
 func formatRevision(r int64) string { return strconv.FormatInt(r, 10) }
 
-// parseRevision reads a resourceVersion given by a client; empty is 0.
+// parseRevision reads a resourceVersion given by a client; empty is 0. One that is too large for a revision of etcd is the largest there is.
 func parseRevision(s string) (int64, error) {
 	if s == "" {
 		return 0, nil
 	}
-	n, err := strconv.ParseUint(s, 10, 63)
+	n, err := strconv.ParseUint(s, 10, 64)
 	if err != nil {
 		return 0, api.BadRequest("invalid resource version: resourceVersion: Invalid value: %q: %v", s, err)
 	}
-	return int64(n), nil
+	return int64(min(n, math.MaxInt64)), nil //nolint:gosec // It is bounded on the same line.
 }
 
-// preconditions are what a delete or update expects of the object it finds.
-func preconditions(p *metav1.Preconditions) (uid types.UID, revision string) {
-	if p == nil {
-		return "", ""
+// checkPreconditions refuses a deletion of an object that is not the one the client means. What is given has to be equal, also where it
+// is empty: a client that has lost the uid that it read must not delete whatever has the name now.
+func checkPreconditions(r schema.GroupResource, o Object, p *metav1.Preconditions) error {
+	switch {
+	case p == nil:
+	case p.UID != nil && *p.UID != o.GetUID():
+		return api.Conflict(r, o.GetName(), fmt.Errorf(
+			"the UID in the precondition (%s) does not match the UID in record (%s). The object might have been deleted and then recreated", *p.UID, o.GetUID()))
+	case p.ResourceVersion != nil && *p.ResourceVersion != o.GetResourceVersion():
+		return api.Conflict(r, o.GetName(), fmt.Errorf(
+			"the ResourceVersion in the precondition (%s) does not match the ResourceVersion in record (%s). The object might have been modified",
+			*p.ResourceVersion, o.GetResourceVersion()))
 	}
-	if p.UID != nil {
-		uid = *p.UID
+	return nil
+}
+
+// checkNamespacePreconditions is [checkPreconditions] in the words in which the reference refuses it for namespaces.
+func checkNamespacePreconditions(r schema.GroupResource, o Object, p *metav1.Preconditions) error {
+	switch {
+	case p == nil:
+	case p.UID != nil && *p.UID != o.GetUID():
+		//lint:ignore ST1005 The text is that of the reference.
+		return api.Conflict(r, o.GetName(), fmt.Errorf("Precondition failed: UID in precondition: %s, UID in object meta: %s", *p.UID, o.GetUID()))
+	case p.ResourceVersion != nil && *p.ResourceVersion != o.GetResourceVersion():
+		//lint:ignore ST1005 The text is that of the reference.
+		return api.Conflict(r, o.GetName(), fmt.Errorf(
+			"Precondition failed: ResourceVersion in precondition: %s, ResourceVersion in object meta: %s", *p.ResourceVersion, o.GetResourceVersion()))
 	}
-	if p.ResourceVersion != nil {
-		revision = *p.ResourceVersion
-	}
-	return uid, revision
+	return nil
 }

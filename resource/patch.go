@@ -44,6 +44,9 @@ func (s *Service) Patch(ctx context.Context, p authz.Permit, body Body, w Write)
 		return Result{}, err
 	}
 	info := p.Info()
+	if IsApply(body.ContentType) {
+		return s.apply(ctx, p, t, body, w)
+	}
 	apply, err := parsePatch(body)
 	if err != nil {
 		return Result{}, err
@@ -56,6 +59,8 @@ func (s *Service) Patch(ctx context.Context, p authz.Permit, body Body, w Write)
 		if err := apply.to(t.GVK(), current, o, w); err != nil {
 			return nil, err
 		}
+		t.Rules.Default(o)
+		s.own(t, info.Subresource, current, o, w)
 		return o, matchRequest(t, o, info.Name, info.Namespace)
 	})
 }
@@ -73,8 +78,9 @@ type patcher struct {
 func parsePatch(body Body) (patcher, error) {
 	media, err := mediaType(body.ContentType, string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType))
 	if err != nil || body.ContentType == "" {
-		return patcher{}, api.UnsupportedMediaType("the body of the request was in an unknown format - accepted media types include: %s, %s, %s",
-			types.JSONPatchType, types.MergePatchType, types.StrategicMergePatchType)
+		unsupported := api.UnsupportedMediaType("415: Unsupported Media Type")
+		unsupported.Status.Details = &metav1.StatusDetails{}
+		return patcher{}, unsupported
 	}
 	if !utf8.Valid(body.Data) {
 		return patcher{}, api.BadRequest("error decoding patch: it is not valid UTF-8")

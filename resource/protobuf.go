@@ -20,19 +20,25 @@ func decodeProtobuf(o runtime.Object, want schema.GroupVersionKind, shape *shape
 	bad := func(err error) error {
 		return api.BadRequest("%s in version %q cannot be handled as a %s: %v", want.Kind, want.Version, want.Kind, err)
 	}
+	unrecognized := func(err error) error {
+		return api.BadRequest("the object provided is unrecognized (must be of type %s): %v", want.Kind, err)
+	}
 	m, ok := o.(interface{ Unmarshal([]byte) error })
 	if !ok {
 		return api.UnsupportedMediaType("%s has no protobuf form", want.Kind)
 	}
 	if !bytes.HasPrefix(data, protobufMagic) {
-		return bad(errors.New("the body does not begin with the protobuf storage prefix"))
+		return unrecognized(fmt.Errorf("provided data does not appear to be a protobuf message, expected prefix %v", []byte(protobufMagic)))
+	}
+	if len(data) == len(protobufMagic) {
+		return unrecognized(errors.New("empty body"))
 	}
 	var envelope runtime.Unknown
 	if err := envelope.Unmarshal(data[len(protobufMagic):]); err != nil {
-		return bad(err)
+		return unrecognized(err)
 	}
-	if (envelope.Kind != "" && envelope.Kind != want.Kind) || (envelope.APIVersion != "" && envelope.APIVersion != want.GroupVersion().String()) {
-		return bad(fmt.Errorf("the body is %s %s", envelope.APIVersion, envelope.Kind))
+	if err := checkTyped(envelope.APIVersion, envelope.Kind, want); err != nil {
+		return err
 	}
 	if shape == nil {
 		shape = shapeOf(reflect.TypeOf(o))
@@ -45,6 +51,20 @@ func decodeProtobuf(o runtime.Object, want schema.GroupVersionKind, shape *shape
 	}
 	o.GetObjectKind().SetGroupVersionKind(want)
 	return nil
+}
+
+// envelopeVersion is the group and version that a body in the protobuf wire format says it is of; zero where it says none.
+func envelopeVersion(data []byte) schema.GroupVersion {
+	raw, ok := bytes.CutPrefix(data, protobufMagic)
+	var envelope runtime.Unknown
+	if !ok || envelope.Unmarshal(raw) != nil {
+		return schema.GroupVersion{}
+	}
+	gv, err := schema.ParseGroupVersion(envelope.APIVersion)
+	if err != nil {
+		return schema.GroupVersion{}
+	}
+	return gv
 }
 
 // shape says which fields of a message are messages themselves. Two bytes on the wire can become a Go struct of a kilobyte, so

@@ -6,7 +6,9 @@ import (
 	"encoding/json"
 	"errors"
 	"net/http"
+	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -56,7 +58,8 @@ func (s *Service) reach(ctx context.Context, resourceVersion string) error {
 	}
 	err = s.Mirror.WaitFor(ctx, revision)
 	if errors.Is(err, store.ErrFuture) {
-		return api.ResourceVersionTooLarge(uint64(revision), uint64(s.Mirror.Observed())).Wrap(err)
+		asked, _ := strconv.ParseUint(resourceVersion, 10, 64) // as the client wrote it, which may be more than a revision can be
+		return api.ResourceVersionTooLarge(asked, uint64(s.Mirror.Observed())).Wrap(err)
 	}
 	return storeError(&Type{}, "", err)
 }
@@ -95,7 +98,7 @@ func (s *Service) list(ctx context.Context, t *Type, info api.RequestInfo, o Lis
 	from := ""
 	var snapshot store.Snapshot
 	if o.Continue != "" {
-		snapshot, from, err = s.nextPage(ctx, t, prefix, o)
+		snapshot, from, err = s.nextPage(ctx, t, prefix, &o)
 	} else {
 		snapshot, err = s.snapshot(ctx, t, prefix, &o)
 	}
@@ -336,14 +339,19 @@ func decodeContinue(token string) (revision int64, start string, err error) {
 		return 0, "", bad("it is of an unknown version")
 	case c.Revision == 0 || c.Revision < -1:
 		return 0, "", bad("it has no resource version")
-	case !strings.HasPrefix(c.Start, "/") || strings.Contains(c.Start, "//") || strings.Contains(c.Start, "/../"):
+	}
+	start = "/" + strings.TrimPrefix(c.Start, "/")
+	if c.Start == "" || path.Clean(start) != start {
 		return 0, "", bad("its start is not a place in this collection")
 	}
-	return c.Revision, c.Start[1:], nil
+	return c.Revision, start[1:], nil
 }
 
 // nextPage finds the state a later page is read from, and where in it to go on.
-func (s *Service) nextPage(ctx context.Context, t *Type, prefix string, o ListOptions) (store.Snapshot, string, error) {
+func (s *Service) nextPage(ctx context.Context, t *Type, prefix string, o *ListOptions) (store.Snapshot, string, error) {
+	if err := o.check(); err != nil {
+		return store.Snapshot{}, "", err
+	}
 	revision, start, err := decodeContinue(o.Continue)
 	if err != nil {
 		return store.Snapshot{}, "", err
@@ -351,8 +359,8 @@ func (s *Service) nextPage(ctx context.Context, t *Type, prefix string, o ListOp
 	if o.ResourceVersion != "" && o.ResourceVersion != "0" {
 		return store.Snapshot{}, "", api.BadRequest("specifying resource version is not allowed when using continue")
 	}
-	if o.Match != "" {
-		return store.Snapshot{}, "", o.check()
+	if o.ResourceVersion == "0" {
+		o.Limit = 0 // the reference ignores it here as on a first page
 	}
 	from := prefix + start
 	if revision == -1 {

@@ -3,6 +3,7 @@ package resource
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/fieldmanager"
 	"github.com/gatehouse/gatehouse/store"
 )
 
@@ -87,14 +89,38 @@ func (s *Service) updateScale(ctx context.Context, p authz.Permit, t *Type, body
 	if err := s.decode(ctx, wanted, scale.Kind, nil, body, w); err != nil {
 		return Result{}, err
 	}
-	return s.changeScale(ctx, p, t, w, func(*autoscalingv1.Scale) (*autoscalingv1.Scale, error) { return wanted, nil })
+	if err := matchUpdate(t, wanted, p.Info().Name, p.Info().Namespace); err != nil {
+		return Result{}, err
+	}
+	return s.changeScale(ctx, p, t, w, func(current *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		next := wanted.DeepCopy()
+		s.own(t, "scale", current, next, w)
+		return next, nil
+	})
 }
 
 func (s *Service) patchScale(ctx context.Context, p authz.Permit, t *Type, apply patcher, w Write) (Result, error) {
 	return s.changeScale(ctx, p, t, w, func(current *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
 		wanted := &autoscalingv1.Scale{}
-		err := apply.to(scale.Kind, current, wanted, w)
-		return wanted, err
+		if err := apply.to(scale.Kind, current, wanted, w); err != nil {
+			return nil, err
+		}
+		s.own(t, "scale", current, wanted, w)
+		return wanted, nil
+	})
+}
+
+func (s *Service) applyScale(ctx context.Context, p authz.Permit, t *Type, c configuration, w Write) (Result, error) {
+	return s.changeScale(ctx, p, t, w, func(current *autoscalingv1.Scale) (*autoscalingv1.Scale, error) {
+		out, err := c.into(s.owners[ownerKey{t, "scale"}], current, s, w)
+		if err != nil {
+			return nil, err
+		}
+		wanted, ok := out.(*autoscalingv1.Scale)
+		if !ok {
+			return nil, api.Internal(fmt.Errorf("%T is not a scale", out))
+		}
+		return wanted, nil
 	})
 }
 
@@ -103,6 +129,10 @@ func (s *Service) changeScale(ctx context.Context, p authz.Permit, t *Type, w Wr
 	r, err := s.update(ctx, p, t, wholeObject, w, func(current Object) (Object, error) {
 		sc, err := scaleOf(current)
 		if err != nil {
+			return nil, api.Internal(err)
+		}
+		version := t.GVK().GroupVersion()
+		if sc.ManagedFields, err = fieldmanager.ScaleRecord(current.GetManagedFields(), version); err != nil {
 			return nil, api.Internal(err)
 		}
 		wanted, err := change(sc)
@@ -120,6 +150,11 @@ func (s *Service) changeScale(ctx context.Context, p authz.Permit, t *Type, w Wr
 		if err := checkExpected(t.GR(), current, wanted.UID, ""); err != nil {
 			return nil, err
 		}
+		record, err := fieldmanager.ParentRecord(current.GetManagedFields(), wanted.ManagedFields, version)
+		if err != nil {
+			return nil, api.Internal(err)
+		}
+		current.SetManagedFields(record)
 		setReplicas(current, wanted.Spec.Replicas)
 		current.SetResourceVersion(wanted.ResourceVersion)
 		return current, nil

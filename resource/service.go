@@ -50,6 +50,8 @@ type Config struct {
 	Rules      RuleLister
 	Issuer     TokenIssuer
 	Reviewer   TokenReviewer
+	// Allocator gives Services their addresses and node ports; nil leaves them as they are written.
+	Allocator Allocator
 	// Components are what componentstatuses shows, in this order.
 	Components []Component
 	// EventTTL is how long events are kept; 0 means forever.
@@ -72,6 +74,7 @@ type Service struct {
 	Config
 	caches map[string]*store.Cache // by Type.Prefix
 	yaml   chan struct{}           // places for bodies in YAML that are parsed at once
+	owners owners
 }
 
 // yamlAtOnce is how many bodies in YAML are parsed at once: each can take a hundred megabytes while it is.
@@ -82,7 +85,7 @@ func NewService(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
-	s := &Service{Config: c, caches: map[string]*store.Cache{}, yaml: make(chan struct{}, yamlAtOnce)}
+	s := &Service{Config: c, caches: map[string]*store.Cache{}, yaml: make(chan struct{}, yamlAtOnce), owners: newOwners(c.Table)}
 	for _, t := range c.Table.Types() {
 		if t.Persisted() && t.StoredAs == nil {
 			s.caches[t.Prefix] = c.Mirror.Register(t.Prefix, t.codec())

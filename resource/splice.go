@@ -1,9 +1,11 @@
 package resource
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"time"
 
@@ -271,8 +273,31 @@ func (l *List) WritePartial(c *Chunks) error {
 // WriteTable writes the list as a Table.
 func (s *Service) WriteTable(l *List, c *Chunks, include IncludeObject, now time.Time) error {
 	c.Buf = l.appendListMeta(append(c.Buf, tableHead...))
-	c.Buf = append(append(append(c.Buf, `,"columnDefinitions":`...), l.Type.columnDefinitions...), `,"rows":[`...)
-	return l.eachItem(c, func(b []byte, i *store.Item) ([]byte, error) { return s.AppendRow(b, l.Type, i, include, now) })
+	c.Buf = append(append(append(c.Buf, `,"columnDefinitions":`...), l.Type.columnDefinitions...), `,"rows":`...)
+	if len(l.Items) == 0 && l.Type.columns.Bare {
+		c.Buf = append(c.Buf, "null}\n"...)
+		return c.Flush()
+	}
+	c.Buf = append(c.Buf, '[')
+	return l.inOrder().eachItem(c, func(b []byte, i *store.Item) ([]byte, error) { return s.AppendRow(b, l.Type, i, include, now) })
+}
+
+// inOrder is the list in the order in which a table of its type shows it.
+func (l *List) inOrder() *List {
+	order := l.Type.columns.Order
+	if order == nil {
+		return l
+	}
+	ordered := *l
+	ordered.Items = slices.Clone(l.Items)
+	ranks := make(map[*store.Item]int32, len(l.Items))
+	for _, i := range l.Items {
+		if o, err := l.Type.Decode(i); err == nil {
+			ranks[i] = order(o)
+		}
+	}
+	slices.SortStableFunc(ordered.Items, func(a, b *store.Item) int { return cmp.Compare(ranks[a], ranks[b]) })
+	return &ordered
 }
 
 const tableHead = `{"kind":"Table","apiVersion":"meta.k8s.io/v1",`

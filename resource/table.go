@@ -87,7 +87,7 @@ func tableColumns(columns []Column) []metav1.TableColumnDefinition {
 // inGroup sets group and version of the types of one group version.
 func inGroup(group, version string, types ...*Type) []*Type {
 	for _, t := range types {
-		t.Group, t.Version = group, version
+		t.Group, t.Version, t.meta = group, version, metaRulesOf(group, t.Resource)
 	}
 	return types
 }

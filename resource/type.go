@@ -58,12 +58,16 @@ type Type struct {
 	// Inert says, in a warning to whoever writes an object of the type, that this server stores it without acting on it. Empty
 	// for types that mean here what they say.
 	Inert string
+	// Deprecated is a warning to whoever asks for the type in any way; empty for types that are to be used.
+	Deprecated string
 	// StoredAs converts to and from another served type that owns the stored form; nil for
 	// types that store themselves.
 	StoredAs *Conversion
 
 	// ValidName checks metadata.name; nil means a DNS-1123 subdomain.
 	ValidName validation.ValidateNameFunc
+	// NamesItself gives an object that comes without a name a random one.
+	NamesItself bool
 	// CreateOnUpdate lets a PUT of a name that does not exist create it.
 	CreateOnUpdate bool
 	// NeedsRevision refuses an update that carries no resourceVersion.
@@ -89,6 +93,12 @@ type Type struct {
 	onCreate func(o Object, user api.User)
 	onUpdate func(o, old Object, part part)
 	check    func(o, old Object) field.ErrorList
+	// stamp sets times that an update of a subresource leaves out.
+	stamp func(o, old Object, now metav1.Time)
+
+	meta metaRules // set by inGroup
+	// onRead completes an object that has been read from etcd with what its stored form does not hold.
+	onRead func(o Object)
 
 	newObject   func() Object
 	shape       func() *shape // of the message; found out at the first use
@@ -204,12 +214,26 @@ var (
 	}
 )
 
+// longName allows DNS-1123 subdomains, in the words of newer rules, which do not look at the beginnings of generated names.
+func longName(name string, prefix bool) []string {
+	if prefix {
+		return nil
+	}
+	return content.IsDNS1123Subdomain(name)
+}
+
 // maxPathName bounds the names that pathName allows, in bytes, as DNS names are bounded.
 const maxPathName = 253
 
 // pathName allows what can stand in a path segment; RBAC names such as system:node need it.
-func pathName(name string, _ bool) []string {
-	errs := content.IsPathSegmentName(name)
+func pathName(name string, prefix bool) []string {
+	if prefix {
+		return content.IsPathSegmentPrefix(name)
+	}
+	if errs := content.IsPathSegmentName(name); len(errs) > 0 {
+		return errs
+	}
+	var errs []string
 	if len(name) > maxPathName {
 		errs = append(errs, utilvalidation.MaxLenError(maxPathName))
 	}

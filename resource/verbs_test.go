@@ -54,15 +54,16 @@ func TestServerFields(t *testing.T) {
 		t.Errorf("a client chose uid or creation time: %s", got)
 	}
 	for name, change := range map[string]string{
-		"uid": `{"metadata":{"uid":"other"}}`, "creationTimestamp": `{"metadata":{"creationTimestamp":"2001-01-01T00:00:00Z"}}`,
-		"namespace": `{"metadata":{"namespace":"other"}}`, "name": `{"metadata":{"name":"other"}}`,
+		"uid": `{"metadata":{"uid":"other"}}`, "deletionTimestamp": `{"metadata":{"deletionTimestamp":"2001-01-01T00:00:00Z"}}`,
+		"grace period": `{"metadata":{"deletionGracePeriodSeconds":5}}`,
+		"namespace":    `{"metadata":{"namespace":"other"}}`, "name": `{"metadata":{"name":"other"}}`,
 		"apiVersion": `{"apiVersion":"v2"}`, "kind": `{"kind":"Secret"}`, "resourceVersion": `{"metadata":{"resourceVersion":"1"}}`,
 	} {
 		if r, err := c.do(t, request{verb: "patch", path: maps + "/m", contentType: merge, body: change}); err == nil {
 			t.Errorf("a patch changed the %s: %s", name, answer(t, r))
 		}
 	}
-	same := c.must(t, "patch", maps+"/m", `{"metadata":{"deletionTimestamp":"2001-01-01T00:00:00Z","selfLink":"/x"}}`)
+	same := c.must(t, "patch", maps+"/m", `{"metadata":{"creationTimestamp":"2001-01-01T00:00:00Z","generation":7,"selfLink":"/x"}}`)
 	if diff := cmp.Diff(got, same); diff != "" {
 		t.Errorf("a patch of the server's fields changed the object:\n%s", diff)
 	}
@@ -80,8 +81,9 @@ func TestStatusIsSeparate(t *testing.T) {
 			continue
 		}
 		t.Run(ty.Group+"."+ty.Version+"."+ty.Resource, func(t *testing.T) {
-			c.must(t, "create", collection(ty), body(ty, "s"))
-			path := objectPath(ty, "s")
+			name := nameFor(ty, "s")
+			c.must(t, "create", collection(ty), body(ty, name))
+			path := objectPath(ty, name)
 			before := c.must(t, "get", path, "")
 			for contentType, patch := range patches("/status", `{"observedGeneration":7,"phase":"Odd","conditions":[],"atProvider":1}`) {
 				// Types differ in what their status holds; what one does not know is only warned of.
@@ -107,7 +109,7 @@ func TestStatusIsSeparate(t *testing.T) {
 				}
 			}
 			version := at(t, c.must(t, "get", path, ""), "metadata.resourceVersion")
-			c.must(t, "update", path+"/status", fmt.Sprintf(`{"metadata":{"name":"s","resourceVersion":%q}}`, version))
+			c.must(t, "update", path+"/status", fmt.Sprintf(`{"metadata":{"name":%q,"resourceVersion":%q}}`, name, version))
 			last := c.must(t, "get", path, "")
 			if diff := cmp.Diff(at(t, before, "spec"), at(t, last, "spec")); diff != "" {
 				t.Errorf("the spec was written through the status:\n%s", diff)
@@ -123,7 +125,8 @@ func TestStatusIsSeparate(t *testing.T) {
 // TestStatusKeepsMetadata checks that who may write the status cannot free an object of what holds it.
 func TestStatusKeepsMetadata(t *testing.T) {
 	c := start(t)
-	c.must(t, "create", deps, `{"metadata":{"name":"d","finalizers":["a.b/c"],"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u"}]}}`)
+	c.must(t, "create", deps, `{"metadata":{"name":"d","finalizers":["a.b/c"],"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"p","uid":"u"}]},
+		"spec":{"selector":{"matchLabels":{"a":"b"}},"template":{"metadata":{"labels":{"a":"b"}},"spec":{"containers":[{"name":"c","image":"i"}]}}}}`)
 	got := c.must(t, "patch", deps+"/d/status", `{"metadata":{"finalizers":null,"ownerReferences":null},"status":{"replicas":3}}`)
 	if at(t, got, "metadata.finalizers") == nil || at(t, got, "metadata.ownerReferences") == nil || at(t, got, "status.replicas") != 3.0 {
 		t.Errorf("the status patch left %s", got)
@@ -221,7 +224,7 @@ func TestBindings(t *testing.T) {
 		body string
 		code int
 	}{
-		"no pod":        {`{"target":{"name":"n"}}`, 422},
+		"no pod":        {`{"target":{"name":"n"}}`, 400},
 		"missing pod":   {`{"metadata":{"name":"q"},"target":{"name":"n"}}`, 404},
 		"another space": {`{"metadata":{"name":"p","namespace":"other"},"target":{"name":"n"}}`, 400},
 	} {
@@ -245,19 +248,20 @@ func TestScale(t *testing.T) {
 		verb, body string
 		code       int
 	}{
-		"negative":      {"update", `{"spec":{"replicas":-1}}`, 422},
+		"negative":      {"update", `{"metadata":{"name":"d"},"spec":{"replicas":-1}}`, 422},
+		"nameless":      {"update", `{"spec":{"replicas":1}}`, 400},
 		"another name":  {"update", `{"metadata":{"name":"e"},"spec":{"replicas":1}}`, 400},
 		"renamed":       {"patch", `{"metadata":{"name":"e"}}`, 400},
-		"old revision":  {"update", `{"metadata":{"resourceVersion":"1"},"spec":{"replicas":1}}`, 409},
-		"another uid":   {"update", `{"metadata":{"uid":"x"},"spec":{"replicas":1}}`, 409},
-		"wrong kind":    {"update", `{"kind":"Deployment","spec":{"replicas":1}}`, 400},
-		"another space": {"update", `{"metadata":{"namespace":"other"},"spec":{"replicas":1}}`, 400},
+		"old revision":  {"update", `{"metadata":{"name":"d","resourceVersion":"1"},"spec":{"replicas":1}}`, 409},
+		"another uid":   {"update", `{"metadata":{"name":"d","uid":"x"},"spec":{"replicas":1}}`, 409},
+		"wrong kind":    {"update", `{"kind":"Deployment","metadata":{"name":"d"},"spec":{"replicas":1}}`, 400},
+		"another space": {"update", `{"metadata":{"name":"d","namespace":"other"},"spec":{"replicas":1}}`, 400},
 	} {
 		if _, err := c.do(t, request{verb: tc.verb, path: deps + "/d/scale", contentType: defaultType(tc.verb), body: tc.body}); code(err) != tc.code {
 			t.Errorf("%s: %v, want %d", name, err, tc.code)
 		}
 	}
-	c.must(t, "update", deps+"/d/scale", `{"spec":{"replicas":4}}`)
+	c.must(t, "update", deps+"/d/scale", `{"metadata":{"name":"d"},"spec":{"replicas":4}}`)
 	for contentType, patch := range patches("/spec/replicas", "6") {
 		if _, err := c.do(t, request{verb: "patch", path: deps + "/d/scale", contentType: contentType, body: patch}); err != nil {
 			t.Errorf("%s: %v", contentType, err)
@@ -299,9 +303,40 @@ func TestDeletion(t *testing.T) {
 		t.Errorf("after a foreground delete: %s", got)
 	}
 	no := false
-	r, err := c.do(t, request{verb: "delete", path: maps + "/fg", delete: metav1.DeleteOptions{OrphanDependents: &no}})
+	c.must(t, "create", maps, `{"metadata":{"name":"held","finalizers":["a.b/c"]}}`)
+	r, err := c.do(t, request{verb: "delete", path: maps + "/held", delete: metav1.DeleteOptions{OrphanDependents: &no}})
 	if err != nil || r.Code != 202 {
 		t.Errorf("an unfinished delete with orphanDependents=false answers %d, %v", r.Code, err)
+	}
+	r, err = c.do(t, request{verb: "delete", path: maps + "/fg", delete: metav1.DeleteOptions{PropagationPolicy: &foreground}})
+	if err != nil || r.Item == nil {
+		t.Errorf("the same delete again answers %+v, %v", r, err)
+	}
+	background := metav1.DeletePropagationBackground
+	r, err = c.do(t, request{verb: "delete", path: maps + "/fg", delete: metav1.DeleteOptions{PropagationPolicy: &background}})
+	if err != nil || r.Item != nil {
+		t.Errorf("a delete that lets go of the dependents answers %+v, %v", r, err)
+	}
+	if _, err := c.do(t, request{verb: "get", path: maps + "/fg"}); code(err) != 404 {
+		t.Errorf("after it: %v", err)
+	}
+}
+
+// A client that lost what it read must not delete what has the name now.
+func TestEmptyPreconditions(t *testing.T) {
+	c := start(t)
+	c.must(t, "create", maps, `{"metadata":{"name":"p"}}`)
+	uid, version, zero := types.UID(""), "", "0"
+	for name, p := range map[string]metav1.Preconditions{
+		"an empty uid": {UID: &uid}, "an empty version": {ResourceVersion: &version}, "version 0": {ResourceVersion: &zero},
+	} {
+		_, err := c.do(t, request{verb: "delete", path: maps + "/p", delete: metav1.DeleteOptions{Preconditions: &p}})
+		if code(err) != 409 {
+			t.Errorf("%s: %v, want 409", name, err)
+		}
+	}
+	if _, err := c.do(t, request{verb: "get", path: maps + "/p"}); err != nil {
+		t.Errorf("after it: %v", err)
 	}
 }
 
@@ -354,7 +389,7 @@ func TestPreconditions(t *testing.T) {
 func TestDefaultPropagation(t *testing.T) {
 	c := start(t)
 	jobs := "/apis/batch/v1/namespaces/default/jobs"
-	c.must(t, "create", jobs, `{"metadata":{"name":"j"}}`)
+	c.must(t, "create", jobs, body(typeOf(t, c, "batch", "v1", "jobs"), "j"))
 	warnings := &api.Warnings{}
 	if _, err := c.do(t, request{verb: "delete", path: jobs + "/j", write: resource.Write{Warnings: warnings}}); err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -38,7 +40,7 @@ func (s *Service) createVirtual(ctx context.Context, p authz.Permit, t *Type, bo
 		o, answer = v, func() (runtime.Object, error) { return s.reviewToken(ctx, v) }
 	case "SubjectAccessReview":
 		v := &authorizationv1.SubjectAccessReview{}
-		o, answer = v, func() (runtime.Object, error) { return v, s.reviewAccess(ctx, v.Spec, &v.Status) }
+		o, answer = v, func() (runtime.Object, error) { return s.reviewOther(ctx, v) }
 	case "LocalSubjectAccessReview":
 		v := &authorizationv1.LocalSubjectAccessReview{}
 		o, answer = v, func() (runtime.Object, error) { return s.reviewLocal(ctx, v) }
@@ -54,16 +56,20 @@ func (s *Service) createVirtual(ctx context.Context, p authz.Permit, t *Type, bo
 	case "Binding":
 		v := &corev1.Binding{}
 		o, answer = v, func() (runtime.Object, error) { return s.bind(ctx, p, v, w) }
+	case "Eviction":
+		v := &policyv1.Eviction{}
+		o, answer = v, func() (runtime.Object, error) { return s.evict(ctx, p, t, v, w) }
 	default:
 		return Result{}, api.PathNotFound()
 	}
-	if err := s.decode(ctx, o, want, nil, body, w); err != nil {
+	if err := s.decodeVirtual(ctx, o, want, body, w); err != nil {
 		return Result{}, err
 	}
-	if m, ok := o.(metav1.Object); ok && t.Namespaced && p.Info().Subresource == "" {
+	if m, ok := o.(metav1.Object); ok && p.Info().Subresource == "" {
 		if err := matchRequest(t, m, m.GetName(), p.Info().Namespace); err != nil {
 			return Result{}, err
 		}
+		clearSystemMeta(m)
 	}
 	out, err := answer()
 	if err != nil {
@@ -73,6 +79,17 @@ func (s *Service) createVirtual(ctx context.Context, p authz.Permit, t *Type, bo
 		out.GetObjectKind().SetGroupVersionKind(want)
 	}
 	return Result{Object: out, Code: http.StatusCreated}, nil
+}
+
+// decodeVirtual reads the body of a virtual create. Evictions are read under their older version too, in which some clients still send them.
+func (s *Service) decodeVirtual(ctx context.Context, o runtime.Object, want schema.GroupVersionKind, body Body, w Write) error {
+	err := s.decode(ctx, o, want, nil, body, w)
+	if err != nil && want.Kind == "Eviction" {
+		if older := want.GroupKind().WithVersion("v1beta1"); s.decode(ctx, o, older, nil, body, w) == nil {
+			return nil
+		}
+	}
+	return err
 }
 
 func (s *Service) selfSubject(p authz.Permit, v *authenticationv1.SelfSubjectReview) (runtime.Object, error) {
@@ -109,90 +126,6 @@ func (s *Service) reviewToken(ctx context.Context, v *authenticationv1.TokenRevi
 	return v, nil
 }
 
-// reviewAccess answers an access review from its spec. The subject is taken as given: groups are not completed.
-func (s *Service) reviewAccess(ctx context.Context, spec authorizationv1.SubjectAccessReviewSpec, status *authorizationv1.SubjectAccessReviewStatus) error {
-	errs := checkAttributes(spec.ResourceAttributes, spec.NonResourceAttributes)
-	if spec.User == "" && len(spec.Groups) == 0 {
-		errs = append(errs, field.Invalid(field.NewPath("spec", "user"), spec.User, "at least one of user or group must be specified"))
-	}
-	if err := invalidReview(errs); err != nil {
-		return err
-	}
-	user := api.User{Name: spec.User, UID: spec.UID, Groups: spec.Groups, Extra: make(map[string][]string, len(spec.Extra))}
-	for key, values := range spec.Extra {
-		user.Extra[key] = values
-	}
-	s.decide(ctx, user, spec.ResourceAttributes, spec.NonResourceAttributes, status)
-	return nil
-}
-
-func (s *Service) decide(ctx context.Context, user api.User, r *authorizationv1.ResourceAttributes, n *authorizationv1.NonResourceAttributes, status *authorizationv1.SubjectAccessReviewStatus) {
-	if s.Authorizer == nil {
-		*status = authorizationv1.SubjectAccessReviewStatus{EvaluationError: "nothing here decides on requests"}
-		return
-	}
-	decision, reason, err := s.Authorizer.Authorize(ctx, user, attributesInfo(r, n))
-	*status = authorizationv1.SubjectAccessReviewStatus{
-		Allowed: decision == authz.Allow && err == nil, Denied: decision == authz.Deny, Reason: reason,
-	}
-	if err != nil {
-		status.EvaluationError = "the request could not be evaluated"
-	}
-}
-
-func checkAttributes(r *authorizationv1.ResourceAttributes, n *authorizationv1.NonResourceAttributes) (errs field.ErrorList) {
-	spec := field.NewPath("spec")
-	switch {
-	case r != nil && n != nil:
-		shown := struct{ Path, Verb string }{n.Path, n.Verb}
-		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), shown, "cannot be specified in combination with resourceAttributes"))
-	case r == nil && n == nil:
-		errs = append(errs, field.Invalid(spec.Child("resourceAttributes"), nil, "exactly one of nonResourceAttributes or resourceAttributes must be specified"))
-	}
-	return errs
-}
-
-func invalidReview(errs field.ErrorList) error {
-	if len(errs) == 0 {
-		return nil
-	}
-	return api.Invalid(schema.GroupKind{Group: authorizationv1.GroupName}, "", errs)
-}
-
-func attributesInfo(r *authorizationv1.ResourceAttributes, n *authorizationv1.NonResourceAttributes) api.RequestInfo {
-	if n != nil {
-		return api.RequestInfo{Path: n.Path, Verb: n.Verb}
-	}
-	return api.RequestInfo{
-		IsResource: true, Verb: r.Verb, Group: r.Group, Version: r.Version, Namespace: r.Namespace,
-		Resource: r.Resource, Subresource: r.Subresource, Name: r.Name,
-	}
-}
-
-func (s *Service) reviewLocal(ctx context.Context, v *authorizationv1.LocalSubjectAccessReview) (runtime.Object, error) {
-	spec := field.NewPath("spec")
-	var errs field.ErrorList
-	if n := v.Spec.NonResourceAttributes; n != nil {
-		shown := struct{ Path, Verb string }{n.Path, n.Verb}
-		errs = append(errs, field.Invalid(spec.Child("nonResourceAttributes"), shown, "disallowed on this kind of request"))
-	}
-	if r := v.Spec.ResourceAttributes; r != nil && r.Namespace != v.Namespace {
-		errs = append(errs, field.Invalid(spec.Child("resourceAttributes", "namespace"), r.Namespace, "must match metadata.namespace"))
-	}
-	if err := invalidReview(errs); err != nil {
-		return nil, err
-	}
-	return v, s.reviewAccess(ctx, v.Spec, &v.Status)
-}
-
-func (s *Service) reviewSelf(ctx context.Context, p authz.Permit, v *authorizationv1.SelfSubjectAccessReview) (runtime.Object, error) {
-	if err := invalidReview(checkAttributes(v.Spec.ResourceAttributes, v.Spec.NonResourceAttributes)); err != nil {
-		return nil, err
-	}
-	s.decide(ctx, p.User(), v.Spec.ResourceAttributes, v.Spec.NonResourceAttributes, &v.Status)
-	return v, nil
-}
-
 func (s *Service) reviewRules(p authz.Permit, v *authorizationv1.SelfSubjectRulesReview) (runtime.Object, error) {
 	if s.Rules == nil {
 		return nil, api.PathNotFound()
@@ -201,22 +134,16 @@ func (s *Service) reviewRules(p authz.Permit, v *authorizationv1.SelfSubjectRule
 		return nil, api.BadRequest("no namespace on request")
 	}
 	rules, err := s.Rules.RulesFor(p.User(), v.Spec.Namespace)
-	v.Spec = authorizationv1.SelfSubjectRulesReviewSpec{} // as the reference answers
-	v.Status = rulesStatus(rules, p.User().InGroup(api.GroupMasters))
+	*v = authorizationv1.SelfSubjectRulesReview{TypeMeta: v.TypeMeta, Status: rulesStatus(rules)} // without the question, as the reference answers
 	if err != nil {
 		v.Status.Incomplete, v.Status.EvaluationError = true, "some rules could not be resolved"
 	}
 	return v, nil
 }
 
-func rulesStatus(rules []rbacv1.PolicyRule, masters bool) authorizationv1.SubjectRulesReviewStatus {
+func rulesStatus(rules []rbacv1.PolicyRule) authorizationv1.SubjectRulesReviewStatus {
 	status := authorizationv1.SubjectRulesReviewStatus{
 		ResourceRules: []authorizationv1.ResourceRule{}, NonResourceRules: []authorizationv1.NonResourceRule{},
-	}
-	if masters {
-		all := []string{"*"}
-		status.ResourceRules = append(status.ResourceRules, authorizationv1.ResourceRule{Verbs: all, APIGroups: all, Resources: all})
-		status.NonResourceRules = append(status.NonResourceRules, authorizationv1.NonResourceRule{Verbs: all, NonResourceURLs: all})
 	}
 	for _, r := range rules {
 		if len(r.Resources) > 0 {
@@ -236,8 +163,13 @@ func (s *Service) requestToken(ctx context.Context, p authz.Permit, t *Type, v *
 		return nil, api.PathNotFound()
 	}
 	info := p.Info()
-	if err := matchRequest(t, v, info.Name, info.Namespace); err != nil {
+	if err := matchRequest(t, v, cmp.Or(v.Name, info.Name), info.Namespace); err != nil {
 		return nil, err
+	}
+	if v.Name != info.Name {
+		return nil, api.Invalid(authenticationv1.SchemeGroupVersion.WithKind("TokenRequest").GroupKind(), info.Name, field.ErrorList{
+			field.Invalid(field.NewPath("metadata", "name"), v.Name, "must match the service account name if specified"),
+		})
 	}
 	// A token outlives the request, so the account must exist now, not only in the cache.
 	now, err := s.current(ctx, t, s.key(t, info.Namespace, info.Name), info.Name, true)
@@ -276,21 +208,24 @@ const annotationIssued = "authentication.kubernetes.io/issued-credential-id"
 // bind assigns a pod to a node, once.
 func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w Write) (runtime.Object, error) {
 	pods, _ := s.Table.Lookup("", "v1", "pods")
+	name := p.Info().Name
+	if p.Info().Subresource == "" { // the resource bindings, where the body names the pod
+		name = b.Name
+	}
+	if err := matchRequest(pods, b, cmp.Or(b.Name, name), p.Info().Namespace); err != nil {
+		return nil, err
+	}
+	switch {
+	case name == "":
+		return nil, api.BadRequest("Name parameter required.")
+	case b.Name != name:
+		return nil, api.BadRequest("name in URL does not match name in Binding object")
+	}
 	if b.Target.Kind != "" && b.Target.Kind != "Node" {
 		return nil, api.Invalid(schema.GroupKind{Kind: "Binding"}, b.Name, field.ErrorList{field.NotSupported(field.NewPath("target", "kind"), b.Target.Kind, []string{"Node", "<empty>"})})
 	}
 	if b.Target.Name == "" {
 		return nil, api.Invalid(schema.GroupKind{Kind: "Binding"}, b.Name, field.ErrorList{field.Required(field.NewPath("target", "name"), "")})
-	}
-	name := p.Info().Name
-	if p.Info().Subresource == "" { // the resource bindings, where the body names the pod
-		name = b.Name
-	}
-	if name == "" {
-		return nil, api.Invalid(schema.GroupKind{Kind: "Binding"}, "", field.ErrorList{field.Required(field.NewPath("metadata", "name"), "")})
-	}
-	if err := matchRequest(pods, b, name, p.Info().Namespace); err != nil {
-		return nil, err
 	}
 	assign := func(current Object) (Object, error) {
 		pod := current.(*corev1.Pod)

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"time"
 
+	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -26,6 +27,10 @@ type Write struct {
 	Annotate func(key, value string)
 	// Named tells the audit record the name of an object to be created, which the path does not hold; nil is allowed.
 	Named func(name string)
+	// UserAgent is the header of the request. The program that it names owns what is written if Options.FieldManager is empty.
+	UserAgent string
+
+	applied bool // who owns what has been decided by an apply
 }
 
 // Create stores a new object, or answers a request to a virtual resource or subresource.
@@ -46,6 +51,7 @@ func (s *Service) Create(ctx context.Context, p authz.Permit, body Body, w Write
 		return Result{}, err
 	}
 	t.Rules.Default(o)
+	uniqueOwners(o, ownersInRequest, w)
 	return s.create(ctx, p, t, o, w)
 }
 
@@ -53,11 +59,11 @@ func (s *Service) Create(ctx context.Context, p authz.Permit, body Body, w Write
 // generated again, with everything that follows from it.
 func (s *Service) create(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
 	base := o.GetGenerateName()
-	if o.GetName() != "" {
-		return s.tryCreate(ctx, p, t, o, w)
+	if o.GetName() == "" && base == "" && t.NamesItself {
+		o.SetName(uuid.NewString())
 	}
-	if base == "" {
-		return Result{}, api.Invalid(t.GK(), "", field.ErrorList{field.Required(field.NewPath("metadata", "name"), errNoName.Error())})
+	if o.GetName() != "" || base == "" { // Without a name it is told all that is wrong, the missing name first.
+		return s.tryCreate(ctx, p, t, o, w)
 	}
 	for try := 1; ; try++ {
 		name, err := generateName(base)
@@ -76,11 +82,15 @@ func (s *Service) create(ctx context.Context, p authz.Permit, t *Type, o Object,
 // tryCreate attempts to create an object that has a name.
 func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
 	name := o.GetName()
-	if w.Named != nil {
+	if w.Named != nil && name != "" {
 		w.Named(name)
 	}
 	if t.Inert != "" {
 		w.Warnings.Add(t.Inert)
+	}
+	if !w.applied {
+		wipe(o)
+		s.own(t, "", nil, o, w)
 	}
 	a := s.attributes(p, t, admission.Create, o, nil, w)
 	if err := s.Admission.Mutate(ctx, a); err != nil {
@@ -90,13 +100,22 @@ func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Obje
 	if err := matchRequest(t, o, name, p.Info().Namespace); err != nil {
 		return Result{}, err
 	}
-	if err := s.beforeCreate(t, o, p, w); err != nil {
-		return Result{}, err
+	held, err := s.allocate(ctx, o, nil, wholeObject, w.Options.DryRun)
+	if err == nil {
+		err = s.beforeCreate(t, o, p, w)
 	}
-	if err := s.Admission.Validate(ctx, a); err != nil {
+	if err == nil {
+		err = s.Admission.Validate(ctx, a)
+	}
+	if err != nil {
+		held.drop(ctx)
 		return Result{}, err
 	}
 	item, err := s.commitCreate(ctx, t, o, w.Options.DryRun)
+	if disown(o, err, w) {
+		item, err = s.commitCreate(ctx, t, o, w.Options.DryRun)
+	}
+	held.settle(ctx, true, err)
 	if err != nil {
 		return Result{}, storeError(t, name, err)
 	}
@@ -269,16 +288,31 @@ func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part p
 	if err := s.checkVersion(t, o, old); err != nil {
 		return nil, Result{}, err
 	}
-	if err := s.beforeUpdate(t, o, old, part, w); err != nil {
+	held, err := s.allocate(ctx, o, old, part, w.Options.DryRun)
+	if err == nil {
+		err = s.beforeUpdate(t, o, old, part, w)
+	}
+	if err == nil {
+		err = s.Admission.Validate(ctx, a)
+	}
+	if err != nil || finished(o) {
+		held.drop(ctx)
+	}
+	switch {
+	case err != nil:
 		return nil, Result{}, err
+	case finished(o):
+		next, result, err := s.removeByUpdate(ctx, t, o, now, w.Options.DryRun)
+		s.released(ctx, old, next == nil && err == nil && !w.Options.DryRun)
+		return next, result, err
 	}
-	if err := s.Admission.Validate(ctx, a); err != nil {
-		return nil, Result{}, err
+	keepTimes(o, old)
+	next, result, err := s.commitUpdate(ctx, t, o, now, w.Options.DryRun)
+	if disown(o, err, w) {
+		next, result, err = s.commitUpdate(ctx, t, o, now, w.Options.DryRun)
 	}
-	if finished(o) {
-		return s.removeByUpdate(ctx, t, o, now, w.Options.DryRun)
-	}
-	return s.commitUpdate(ctx, t, o, now, w.Options.DryRun)
+	held.settle(ctx, next == nil, err)
+	return next, result, err
 }
 
 // removeByUpdate removes an object of which the update took away the last thing that held it. The answer is the object as it
@@ -374,16 +408,19 @@ func (s *Service) Update(ctx context.Context, p authz.Permit, body Body, w Write
 	if err := s.decode(ctx, o, t.GVK(), t.shape(), body, w); err != nil {
 		return Result{}, err
 	}
-	if err := matchRequest(t, o, info.Name, info.Namespace); err != nil {
+	if err := matchUpdate(t, o, info.Name, info.Namespace); err != nil {
 		return Result{}, err
 	}
 	t.Rules.Default(o)
+	uniqueOwners(o, ownersInRequest, w)
 	uid := o.GetUID()
 	result, err := s.update(ctx, p, t, partOf(info.Subresource), w, func(current Object) (Object, error) {
 		if err := checkExpected(t.GR(), current, uid, ""); err != nil {
 			return nil, err
 		}
-		return o.DeepCopyObject().(Object), nil
+		next := o.DeepCopyObject().(Object)
+		s.own(t, info.Subresource, current, next, w)
+		return next, nil
 	})
 	if t.CreateOnUpdate && info.Subresource == "" && uid == "" && api.IsReason(err, metav1.StatusReasonNotFound) {
 		o.SetResourceVersion("")

@@ -2,9 +2,16 @@ package resource_test
 
 import (
 	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/base64"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
+	"math/big"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +24,7 @@ import (
 	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
+	clusterkinds "github.com/gatehouse/gatehouse/kinds/cluster"
 	"github.com/gatehouse/gatehouse/resource"
 )
 
@@ -162,12 +170,12 @@ func TestDryRun(t *testing.T) {
 		"create":       {request{verb: "create", path: maps, body: `{"metadata":{"name":"new"}}`}, 0},
 		"generate":     {request{verb: "create", path: maps, body: `{"metadata":{"generateName":"new"}}`}, 0},
 		"create taken": {request{verb: "create", path: maps, body: `{"metadata":{"name":"m"}}`}, 409},
-		"create event": {request{verb: "create", path: "/apis/events.k8s.io/v1/namespaces/default/events", body: `{"metadata":{"name":"e"}}`}, 0},
+		"create event": {request{verb: "create", path: "/apis/events.k8s.io/v1/namespaces/default/events", body: `{"metadata":{"name":"e"}` + minimal["events.k8s.io/Event"] + `}`}, 0},
 		"update":       {request{verb: "update", path: maps + "/m", body: `{"metadata":{"name":"m"}}`}, 0},
 		"by update":    {request{verb: "update", path: "/apis/coordination.k8s.io/v1/namespaces/default/leases/l", body: `{"metadata":{"name":"l"}}`}, 0},
 		"patch":        {request{verb: "patch", path: maps + "/m", contentType: merge, body: `{"data":{"c":"d"}}`}, 0},
 		"last patch":   {request{verb: "patch", path: maps + "/m", contentType: merge, body: `{"metadata":{"finalizers":null}}`}, 0},
-		"scale":        {request{verb: "update", path: deps + "/d/scale", body: `{"spec":{"replicas":9}}`}, 0},
+		"scale":        {request{verb: "update", path: deps + "/d/scale", body: `{"metadata":{"name":"d"},"spec":{"replicas":9}}`}, 0},
 		"mark":         {request{verb: "delete", path: maps + "/m", delete: metav1.DeleteOptions{DryRun: all}}, 0},
 		"delete":       {request{verb: "delete", path: maps + "/free", delete: metav1.DeleteOptions{DryRun: all}}, 0},
 	} {
@@ -305,7 +313,7 @@ func TestScopes(t *testing.T) {
 	}
 }
 
-// guard is an admission plugin that notes what it sees and refuses objects labelled so.
+// guard is an admission plugin that notes what it sees and refuses objects annotated so.
 type guard struct {
 	mu   sync.Mutex // guards seen
 	seen []admission.Attributes
@@ -323,13 +331,13 @@ func (g *guard) Validate(_ context.Context, a *admission.Attributes) error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.seen = append(g.seen, *a)
-	if o, ok := a.Object.(metav1.Object); ok && o.GetLabels()["refuse"] != "" {
+	if o, ok := a.Object.(metav1.Object); ok && o.GetAnnotations()["refuse"] != "" {
 		return api.Forbidden(a.Resource.GroupResource(), a.Name, errors.New("refused"))
 	}
 	return nil
 }
 
-// TestAdmissionSeesEveryPath sends the same refused label along every way of writing, and compares the old object with the stored one.
+// TestAdmissionSeesEveryPath sends the same refused annotation along every way of writing, and compares the old object with the stored one.
 func TestAdmissionSeesEveryPath(t *testing.T) {
 	g := &guard{}
 	c := start(t, func(cfg *resource.Config, _ *cluster) {
@@ -337,18 +345,28 @@ func TestAdmissionSeesEveryPath(t *testing.T) {
 	})
 	c.must(t, "create", deps, body(typeOf(t, c, "apps", "v1", "deployments"), "d"))
 	c.must(t, "create", pods, body(typeOf(t, c, "", "v1", "pods"), "p"))
-	c.must(t, "create", "/apis/certificates.k8s.io/v1/certificatesigningrequests", `{"metadata":{"name":"c"}}`)
+	c.must(t, "create", "/apis/certificates.k8s.io/v1/certificatesigningrequests", `{"metadata":{"name":"c"}`+certificateRequest(t)+`}`)
 	stored := c.must(t, "get", deps+"/d", "")
+	refused := func(metadata string) string {
+		return `{"metadata":{` + metadata + `,"annotations":{"refuse":"x"}}` + minimal["Deployment"] + `}`
+	}
 	requests := []request{
-		{verb: "create", path: deps, body: `{"metadata":{"name":"e","labels":{"refuse":"x"}}}`},
-		{verb: "create", path: deps, body: `{"metadata":{"generateName":"e","labels":{"refuse":"x"}}}`},
-		{verb: "update", path: "/apis/coordination.k8s.io/v1/namespaces/default/leases/l", body: `{"metadata":{"name":"l","labels":{"refuse":"x"}}}`},
-		{verb: "create", path: pods + "/p/binding", body: `{"metadata":{"labels":{"refuse":"x"}},"target":{"name":"n"}}`},
-		{verb: "update", path: "/apis/certificates.k8s.io/v1/certificatesigningrequests/c/status", body: `{"metadata":{"name":"c","labels":{"refuse":"x"}}}`},
+		{verb: "create", path: deps, body: refused(`"name":"e"`)},
+		{verb: "create", path: deps, body: refused(`"generateName":"e"`)},
+		{verb: "update", path: "/apis/coordination.k8s.io/v1/namespaces/default/leases/l", body: `{"metadata":{"name":"l","annotations":{"refuse":"x"}}}`},
+		{verb: "create", path: pods + "/p/binding", body: `{"metadata":{"annotations":{"refuse":"x"}},"target":{"name":"n"}}`},
+		{verb: "update", path: "/apis/certificates.k8s.io/v1/certificatesigningrequests/c/status", body: `{"metadata":{"name":"c","annotations":{"refuse":"x"}}}`},
+		{verb: "update", path: "/apis/certificates.k8s.io/v1/certificatesigningrequests/c/approval", body: `{"metadata":{"name":"c","annotations":{"refuse":"x"}}}`},
+		{verb: "create", path: pods + "/p/eviction", body: `{"metadata":{"name":"p","annotations":{"refuse":"x"}}}`},
+		{verb: "update", path: "/api/v1/namespaces/other/finalize", body: `{"metadata":{"name":"other","annotations":{"refuse":"x"}}}`},
+		{
+			verb: "patch", path: deps + "/d", contentType: "application/apply-patch+yaml", write: resource.Write{Options: resource.WriteOptions{FieldManager: "m"}},
+			body: `{"apiVersion":"apps/v1","kind":"Deployment","metadata":{"name":"d","annotations":{"refuse":"x"}}}`,
+		},
 	}
 	for _, sub := range []string{"", "/status"} {
-		requests = append(requests, request{verb: "update", path: deps + "/d" + sub, body: `{"metadata":{"name":"d","labels":{"refuse":"x"}}}`})
-		for contentType, patch := range patches("/metadata/labels", `{"refuse":"x"}`) {
+		requests = append(requests, request{verb: "update", path: deps + "/d" + sub, body: refused(`"name":"d"`)})
+		for contentType, patch := range patches("/metadata/annotations", `{"refuse":"x"}`) {
 			requests = append(requests, request{verb: "patch", path: deps + "/d" + sub, contentType: contentType, body: patch})
 		}
 	}
@@ -371,11 +389,16 @@ func TestAdmissionSeesEveryPath(t *testing.T) {
 		}
 	}
 	for _, r := range []request{
-		{verb: "update", path: deps + "/d/scale", body: `{"spec":{"replicas":7}}`},
+		// The status cannot change labels and leaves the object as it is: admission is asked all the same.
+		{verb: "patch", path: deps + "/d/status", contentType: merge, body: `{"metadata":{"labels":{"a":"b"}}}`},
+		{verb: "patch", path: deps + "/d", contentType: merge, body: `{}`},
+		{verb: "patch", path: pods + "/p/ephemeralcontainers", contentType: merge, body: `{}`},
+		{verb: "patch", path: pods + "/p/resize", contentType: merge, body: `{}`},
+		{verb: "update", path: deps + "/d/scale", body: `{"metadata":{"name":"d"},"spec":{"replicas":7}}`},
 		{verb: "delete", path: deps + "/d"},
 	} {
 		g.seen = nil
-		if _, err := c.do(t, r); err != nil || len(g.seen) == 0 || g.seen[0].OldObject == nil || g.seen[0].Name != "d" || g.seen[0].Namespace != "default" {
+		if _, err := c.do(t, r); err != nil || len(g.seen) == 0 || g.seen[0].OldObject == nil || !strings.Contains(r.path+"/", "s/"+g.seen[0].Name+"/") || g.seen[0].Namespace != "default" {
 			t.Errorf("%s %s passed admission as %+v, %v", r.verb, r.path, g.seen, err)
 		}
 	}
@@ -394,8 +417,8 @@ func TestAdmissionSeesEveryPath(t *testing.T) {
 func TestEventTTL(t *testing.T) {
 	c := start(t, func(cfg *resource.Config, _ *cluster) { cfg.EventTTL = time.Hour })
 	c.must(t, "create", "/api/v1/namespaces/default/events", `{"metadata":{"name":"core"}}`)
-	c.must(t, "create", "/apis/events.k8s.io/v1/namespaces/default/events", `{"metadata":{"name":"new"}}`)
-	c.must(t, "patch", "/apis/events.k8s.io/v1/namespaces/default/events/new", `{"note":"again"}`)
+	c.must(t, "create", "/apis/events.k8s.io/v1/namespaces/default/events", `{"metadata":{"name":"new"}`+minimal["events.k8s.io/Event"]+`}`)
+	c.must(t, "patch", "/apis/events.k8s.io/v1/namespaces/default/events/new", `{"series":{"count":2,"lastObservedTime":"2026-01-01T00:00:00.000000Z"}}`)
 	c.must(t, "create", maps, `{"metadata":{"name":"m"}}`)
 	for key, want := range map[string]bool{"events/default/core": true, "events/default/new": true, "configmaps/default/m": false} {
 		r, err := c.client.Get(t.Context(), "/registry/"+key)
@@ -406,7 +429,7 @@ func TestEventTTL(t *testing.T) {
 			t.Errorf("%s expires: %v, want %v", key, leased, want)
 		}
 	}
-	if got := c.must(t, "get", "/api/v1/namespaces/default/events/new", ""); at(t, got, "message") != "again" || at(t, got, "kind") != "Event" || at(t, got, "apiVersion") != "v1" {
+	if got := c.must(t, "get", "/api/v1/namespaces/default/events/new", ""); at(t, got, "series.count") != 2.0 || at(t, got, "kind") != "Event" || at(t, got, "apiVersion") != "v1" {
 		t.Errorf("the event of the other group is %s", got)
 	}
 }
@@ -430,45 +453,104 @@ func TestSecrets(t *testing.T) {
 		}
 	}
 	c.must(t, "patch", secrets+"/s", `{"metadata":{"labels":{"a":"b"}}}`)
-	big := `{"metadata":{"name":"big"},"data":{"a":"` + strings.Repeat("x", resource.MaxDataBytes+1) + `"}}`
+	big := `{"metadata":{"name":"big"},"data":{"a":"` + strings.Repeat("x", clusterkinds.MaxDataBytes+1) + `"}}`
 	if _, err := c.do(t, request{verb: "create", path: maps, body: big}); code(err) != 422 {
 		t.Errorf("a config map over its bound: %v", err)
 	}
 }
 
-// TestCertificateRequests checks that nobody chooses as whom a request is made, nor approves by the wrong way.
+// TestCertificateRequests checks that nobody chooses as whom a request is made, nor approves by the wrong way: what each way may not
+// write is left as it was or refused, and a refused write leaves everything.
 func TestCertificateRequests(t *testing.T) {
 	c := start(t)
 	csrs := "/apis/certificates.k8s.io/v1/certificatesigningrequests"
-	got := c.must(t, "create", csrs, `{"metadata":{"name":"c"},"spec":{"username":"root","groups":["system:masters"],"uid":"0","extra":{"a":["b"]},"signerName":"x/y"},
-		"status":{"conditions":[{"type":"Approved","status":"True"}]}}`)
-	if at(t, got, "spec.username") != "alice" || fmt.Sprint(at(t, got, "spec.groups")) != "[devs system:authenticated]" || fmt.Sprint(at(t, got, "spec.extra")) != "map[team:[a]]" || at(t, got, "status.conditions") != nil {
+	request1 := strings.TrimPrefix(certificateRequest(t), `,"spec":{`)
+	got := c.must(t, "create", csrs, `{"metadata":{"name":"c"},"spec":{"username":"root","groups":["system:masters"],"uid":"0","extra":{"a":["b"]},`+request1+`,
+		"status":{"conditions":[{"type":"Approved","status":"True"}],"certificate":"YQ=="}}`)
+	if at(t, got, "spec.username") != "alice" || fmt.Sprint(at(t, got, "spec.groups")) != "[devs system:authenticated]" || fmt.Sprint(at(t, got, "spec.extra")) != "map[team:[a]]" ||
+		at(t, got, "status.conditions") != nil || at(t, got, "status.certificate") != nil {
 		t.Errorf("created as %s", got)
 	}
-	conditions := func(types ...string) string {
+	asRoot := `"spec":{"username":"root","usages":["any"],"signerName":"example.com/other"}`
+	status := func(certificate string, types ...string) string {
 		var list []string
 		for _, s := range types {
 			list = append(list, `{"type":"`+s+`","status":"True"}`)
 		}
-		return `{"spec":{"username":"root"},"status":{"certificate":"YQ==","conditions":[` + strings.Join(list, ",") + `]}}`
+		return `{` + asRoot + `,"status":{"certificate":` + certificate + `,"conditions":[` + strings.Join(list, ",") + `]}}`
 	}
-	for _, step := range []struct{ sub, types, want, certificate string }{
-		{"", "Approved", "", ""},
-		{"/status", "Approved Failed", "Failed", "YQ=="},
-		{"/approval", "Approved Other", "Failed Approved", "YQ=="},
-		{"/status", "Failed Denied", "Approved Failed", "YQ=="},
+	issued, other := `"`+certificate(t)+`"`, `"`+certificate(t)+`"`
+	for _, step := range []struct {
+		name, sub, body string
+		code            int
+		have            string // the conditions afterwards
+		hasCertificate  bool
+	}{
+		{"the main resource writes neither", "", status(issued, "Approved"), 0, "", false},
+		{"the status does not approve", "/status", status("null", "Approved"), 422, "", false},
+		{"the status does not deny", "/status", status("null", "Denied", "Failed"), 422, "", false},
+		{"approval does not issue", "/approval", status(issued, "Approved"), 0, "Approved", false},
+		{"the status does not take back", "/status", status("null"), 422, "Approved", false},
+		{"nor does approval", "/approval", status("null", "Other"), 422, "Approved", false},
+		{"nor turn it", "/approval", status("null", "Approved", "Denied"), 422, "Approved", false},
+		{"the status does not change an approval", "/status", `{"status":{"conditions":[{"type":"Approved","status":"True","reason":"mine"}]}}`, 0, "Approved", false},
+		{"what is no certificate is not issued", "/status", status(`"YQ=="`, "Approved"), 422, "Approved", false},
+		{"the status issues", "/status", status(issued, "Approved", "Failed"), 0, "Approved Failed", true},
+		{"once", "/status", status(other, "Approved", "Failed"), 422, "Approved Failed", true},
+		{"and for good", "/status", status("null", "Approved", "Failed"), 422, "Approved Failed", true},
+		{"approval leaves that", "/approval", status(other, "Approved", "Failed"), 0, "Approved Failed", true},
 	} {
-		got := c.must(t, "patch", csrs+"/c"+step.sub, conditions(strings.Fields(step.types)...))
+		_, err := c.do(t, request{verb: "patch", path: csrs + "/c" + step.sub, contentType: merge, body: step.body})
+		if code(err) != step.code {
+			t.Errorf("%s: %v, want %d", step.name, err, step.code)
+		}
+		got := c.must(t, "get", csrs+"/c", "")
 		var have []string
 		list, _ := at(t, got, "status.conditions").([]any)
 		for _, x := range list {
-			have = append(have, x.(map[string]any)["type"].(string))
+			condition := x.(map[string]any)
+			have = append(have, condition["type"].(string))
+			if condition["lastUpdateTime"] == nil || condition["lastTransitionTime"] == nil || condition["reason"] != nil {
+				t.Errorf("%s: the condition is %v", step.name, condition)
+			}
 		}
-		certificate, _ := at(t, got, "status.certificate").(string)
-		if strings.Join(have, " ") != step.want || certificate != step.certificate || at(t, got, "spec.username") != "alice" {
-			t.Errorf("after %q with %s: %s", step.sub, step.types, got)
+		if text, ok := at(t, got, "status.certificate").(string); ok != step.hasCertificate || ok && `"`+text+`"` != issued {
+			t.Errorf("%s: the certificate is %q", step.name, text)
+		}
+		if strings.Join(have, " ") != step.have || at(t, got, "spec.username") != "alice" || at(t, got, "spec.signerName") != "example.com/s" || fmt.Sprint(at(t, got, "spec.usages")) != "[client auth]" {
+			t.Errorf("%s: %s", step.name, got)
 		}
 	}
+}
+
+// certificateRequest is the spec of a CertificateSigningRequest with a new key, as in [minimal].
+func certificateRequest(t testing.TB) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.CreateCertificateRequest(rand.Reader, &x509.CertificateRequest{}, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text := base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE REQUEST", Bytes: der}))
+	return `,"spec":{"request":"` + text + `","signerName":"example.com/s","usages":["client auth"]}`
+}
+
+// certificate is a certificate with a new key, as it stands in JSON.
+func certificate(t testing.TB) string {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.StdEncoding.EncodeToString(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
 }
 
 func TestRoleRef(t *testing.T) {

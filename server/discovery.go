@@ -5,24 +5,31 @@ import (
 	"crypto/sha512"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 
 	apidiscovery "k8s.io/api/apidiscovery/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 
 	"github.com/gatehouse/gatehouse/resource"
 )
 
-// typeAggregated is the media type of aggregated discovery, in the spelling of the reference.
-const typeAggregated = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
-
 // document is an answer that never changes.
 type document struct {
-	body []byte
+	body, protobuf []byte
 	// aggregated is the other form of the document, served to clients that accept it; nil where there is none.
-	aggregated []byte
-	etag       string // of aggregated
+	aggregated *document
+	etag       string // of an aggregated document
+	// strict documents are those of which the reference refuses any method but GET and checks the Accept header twice, see negotiate.go.
+	strict bool
+}
+
+// encodable is what discovery documents are made of.
+type encodable interface {
+	runtime.Object
+	Marshal() ([]byte, error)
 }
 
 // discoveryDocuments builds every discovery document from the table, by path.
@@ -41,15 +48,15 @@ func discoveryDocuments(table *resource.Table, address string) (map[string]docum
 			named.add(table, g)
 			single := apiGroup(g)
 			single.TypeMeta = typeMeta("APIGroup", "v1")
-			b.put("/apis/"+g.Group, single)
+			b.put("/apis/"+g.Group, &single, false)
 		}
 		for _, v := range g.Versions {
-			b.put(groupVersionPath(g.Group, v), resourceList(table, g.Group, v))
+			b.put(groupVersionPath(g.Group, v), resourceList(table, g.Group, v), true)
 		}
 	}
 	versions.ServerAddressByClientCIDRs = []metav1.ServerAddressByClientCIDR{{ClientCIDR: "0.0.0.0/0", ServerAddress: address}}
-	b.put("/api", versions)
-	b.put("/apis", groups)
+	b.put("/api", &versions, true)
+	b.put("/apis", &groups, false)
 	b.aggregate("/api", core.list)
 	b.aggregate("/apis", named.list)
 	return b.docs, b.err
@@ -72,21 +79,29 @@ type builder struct {
 	err  error
 }
 
-func (b *builder) encode(path string, v any) []byte {
-	body, err := json.Marshal(v)
-	if err != nil && b.err == nil {
+func (b *builder) encode(path string, o encodable) document {
+	body, err := json.Marshal(o)
+	raw, protobufErr := o.Marshal()
+	if err := errors.Join(err, protobufErr); err != nil && b.err == nil {
 		b.err = fmt.Errorf("server: encode discovery document %s: %w", path, err)
 	}
-	return append(body, '\n')
+	gvk := o.GetObjectKind().GroupVersionKind()
+	envelope := resource.AppendEnvelope(nil, gvk.GroupVersion().String(), gvk.Kind, len(raw))
+	return document{body: append(body, '\n'), protobuf: resource.AppendEnvelopeEnd(append(envelope, raw...))}
 }
 
-func (b *builder) put(path string, v any) { b.docs[path] = document{body: b.encode(path, v)} }
+func (b *builder) put(path string, o encodable, strict bool) {
+	doc := b.encode(path, o)
+	doc.strict = strict
+	b.docs[path] = doc
+}
 
 func (b *builder) aggregate(path string, list *apidiscovery.APIGroupDiscoveryList) {
 	list.TypeMeta = typeMeta("APIGroupDiscoveryList", "apidiscovery.k8s.io/v2")
+	aggregated := b.encode(path, list)
+	aggregated.etag = fmt.Sprintf(`"%X"`, sha512.Sum512(aggregated.body))
 	doc := b.docs[path]
-	doc.aggregated = b.encode(path, list)
-	doc.etag = fmt.Sprintf(`"%X"`, sha512.Sum512(doc.aggregated))
+	doc.aggregated = &aggregated
 	b.docs[path] = doc
 }
 
@@ -100,8 +115,8 @@ func apiGroup(g resource.GroupVersions) metav1.APIGroup {
 }
 
 // resourceList is the document of one group version. The core group's has no apiVersion, as in the reference.
-func resourceList(table *resource.Table, group, version string) metav1.APIResourceList {
-	list := metav1.APIResourceList{TypeMeta: typeMeta("APIResourceList", "v1"), APIResources: []metav1.APIResource{}}
+func resourceList(table *resource.Table, group, version string) *metav1.APIResourceList {
+	list := &metav1.APIResourceList{TypeMeta: typeMeta("APIResourceList", "v1"), APIResources: []metav1.APIResource{}}
 	if group == "" {
 		list.APIVersion = ""
 	}

@@ -2,13 +2,15 @@ package server
 
 // What the fuzz targets and tests need to see.
 var (
-	AcceptDocument = acceptDocument
-	AcceptSpec     = acceptSpec
-	SourceIPs      = sourceIPs
-	WatchTime      = watchTime
+	Choose              = choose
+	AggregatedOrPlain   = aggregatedOrPlain
+	AcceptSpec          = acceptSpec
+	SourceIPs           = sourceIPs
+	WatchTime           = watchTime
+	BearerFromProtocols = bearerFromProtocols
 )
 
-// The media types that AcceptDocument and AcceptSpec may choose.
+// The media types that Choose and AcceptSpec may choose.
 const (
 	TypeJSON       = typeJSON
 	TypeAggregated = typeAggregated

@@ -4,7 +4,9 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/gatehouse/gatehouse/server"
 )
@@ -19,14 +21,35 @@ func FuzzAccept(f *testing.F) {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, accept string) {
-		if got := server.AcceptDocument(accept, true); !slices.Contains([]string{"", server.TypeJSON, server.TypeAggregated}, got) {
-			t.Errorf("%q chose %q", accept, got)
+		media, params, ok := server.Choose(accept, server.AggregatedOrPlain)
+		if ok == (media == "") || !slices.Contains([]string{"", server.TypeJSON, "application/yaml", "application/vnd.kubernetes.protobuf"}, media) {
+			t.Errorf("%q chose %q, %v", accept, media, ok)
 		}
-		if got := server.AcceptDocument(accept, false); got == server.TypeAggregated {
-			t.Errorf("%q chose a form that is not there", accept)
+		if params["as"] != "" && params["as"] != "APIGroupDiscoveryList" {
+			t.Errorf("%q chose a form that is not there: %v", accept, params)
 		}
 		if got := server.AcceptSpec(accept, server.TypeSpec3); !slices.Contains([]string{"", server.TypeJSON, server.TypeSpec3}, got) {
 			t.Errorf("%q chose %q", accept, got)
+		}
+	})
+}
+
+// FuzzProtocols: a token is taken out of the list whole, and no part of it stays in what is left.
+func FuzzProtocols(f *testing.F) {
+	const prefix = "base64url.bearer.authorization.k8s.io."
+	for _, seed := range []string{"", "a", "a, b", prefix + "YWJj,a", prefix + "YWJj", prefix + "!,a", prefix + "YQ," + prefix + "Yg,a", prefix + "_w,a"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, list string) {
+		token, rest, err := server.BearerFromProtocols(list)
+		if err != nil && (token != "" || rest != "") {
+			t.Errorf("%q: %q and %q with an error", list, token, rest)
+		}
+		if strings.Contains(","+strings.ReplaceAll(rest, " ", ""), ","+prefix) {
+			t.Errorf("%q left %q", list, rest)
+		}
+		if token != "" && (rest == "" && !strings.Contains(list, ",") || !utf8.ValidString(token)) {
+			t.Errorf("%q gave %q and left %q", list, token, rest)
 		}
 	})
 }

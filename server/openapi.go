@@ -13,7 +13,6 @@ import (
 
 	"github.com/munnerz/goautoneg"
 
-	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/internal/openapi"
 )
 
@@ -39,31 +38,36 @@ const (
 )
 
 // specIndex is the document at /openapi/v3.
-func specIndex(specs map[string]Spec) (Spec, error) {
+func specIndex(specs map[string]Spec) ([]byte, error) {
 	type entry struct {
 		ServerRelativeURL string `json:"serverRelativeURL"`
 	}
 	paths := make(map[string]entry, len(specs))
 	for path, spec := range specs {
-		paths[path] = entry{ServerRelativeURL: "/openapi/v3/" + path + "?hash=" + spec.Hash}
+		paths[path] = entry{ServerRelativeURL: specAddress(path, spec)}
 	}
 	body, err := json.Marshal(map[string]any{"paths": paths})
 	if err != nil {
-		return Spec{}, fmt.Errorf("server: encode the OpenAPI index: %w", err)
+		return nil, fmt.Errorf("server: encode the OpenAPI index: %w", err)
 	}
-	var packed bytes.Buffer
-	zw := gzip.NewWriter(&packed)
-	if _, err := zw.Write(body); err != nil {
-		return Spec{}, fmt.Errorf("server: compress the OpenAPI index: %w", err)
-	}
-	if err := zw.Close(); err != nil {
-		return Spec{}, fmt.Errorf("server: compress the OpenAPI index: %w", err)
-	}
-	return Spec{JSON: packed.Bytes()}, nil
+	return body, nil
 }
 
-// serveSpec answers with one form of a document, compressed where the client takes that.
-func serveSpec(w http.ResponseWriter, r *http.Request, spec Spec, protobufType string) error {
+// specAddress is where a document of version 3 can be kept for ever.
+func specAddress(path string, spec Spec) string { return "/openapi/v3/" + path + "?hash=" + spec.Hash }
+
+// indexPage serves the index of version 3 as the text for which the reference takes it, whatever the client accepts.
+func indexPage(index []byte, modified string) page {
+	return func(w http.ResponseWriter, _ *http.Request) error {
+		w.Header().Set("Last-Modified", modified)
+		write(w, typeText, http.StatusOK, index)
+		return nil
+	}
+}
+
+// serveSpec answers with one form of a document, compressed where the client takes that. Whoever asks for an older hash than that of
+// address, which is empty for version 2, is sent there.
+func serveSpec(w http.ResponseWriter, r *http.Request, spec Spec, protobufType, address, modified string) error {
 	h := w.Header()
 	h.Add("Vary", "Accept")
 	h.Add("Vary", "Accept-Encoding")
@@ -75,11 +79,19 @@ func serveSpec(w http.ResponseWriter, r *http.Request, spec Spec, protobufType s
 		form = nil
 	}
 	if form == nil {
-		return api.NotAcceptable("the OpenAPI documents are served as %s", typeJSON)
+		w.WriteHeader(http.StatusNotAcceptable) // without a body, as the reference answers
+		return nil
 	}
 	if spec.Hash != "" {
 		h.Set("Etag", `"`+spec.Hash+`"`)
-		if queryValue(r, "hash") == spec.Hash {
+		switch asked := queryValue(r, "hash"); {
+		case asked == "":
+		case asked != spec.Hash && address != "":
+			h.Set("Location", address)
+			h.Set("Content-Type", contentType)
+			w.WriteHeader(http.StatusMovedPermanently)
+			return nil
+		case asked == spec.Hash:
 			h.Set("Cache-Control", "public, immutable")
 			h.Set("Expires", time.Now().Add(specAge).UTC().Format(http.TimeFormat))
 		}
@@ -88,16 +100,22 @@ func serveSpec(w http.ResponseWriter, r *http.Request, spec Spec, protobufType s
 			return nil
 		}
 	}
+	h.Set("Last-Modified", modified)
 	if acceptsGzip(r) {
 		h.Set("Content-Encoding", "gzip")
 		write(w, contentType, http.StatusOK, form)
 		return nil
 	}
+	return sendUnpacked(w, contentType, form)
+}
+
+// sendUnpacked sends a compressed document to a client that wants it as it is.
+func sendUnpacked(w http.ResponseWriter, contentType string, form []byte) error {
 	zr, err := gzip.NewReader(bytes.NewReader(form))
 	if err != nil {
 		return fmt.Errorf("decompress an OpenAPI document: %w", err)
 	}
-	h.Set("Content-Type", contentType)
+	w.Header().Set("Content-Type", contentType)
 	if _, err := io.Copy(w, zr); err != nil {
 		return fmt.Errorf("send an OpenAPI document: %w", err)
 	}

@@ -52,7 +52,8 @@ func TestOpenAPI(t *testing.T) {
 			cache      string
 		}{
 			{"by its hash for ever", address, nil, 200, `{"openapi":"3.0.0"}`, "public, immutable"},
-			{"by an old hash for now", "/openapi/v3/api/v1?hash=00", nil, 200, `{"openapi":"3.0.0"}`, "no-cache, private"},
+			{"by an old hash, which leads to the new one", "/openapi/v3/api/v1?hash=00", nil, 200, `{"openapi":"3.0.0"}`, "public, immutable"},
+			{"without a hash for now", "/openapi/v3/api/v1", nil, 200, `{"openapi":"3.0.0"}`, "no-cache, private"},
 			{"uncompressed", address, []string{"Accept-Encoding", "identity"}, 200, `{"openapi":"3.0.0"}`, "public, immutable"},
 			{"gzip refused", address, []string{"Accept-Encoding", "gzip;q=0"}, 200, `{"openapi":"3.0.0"}`, "public, immutable"},
 			{

@@ -7,8 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
-	"github.com/munnerz/goautoneg"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
@@ -48,10 +48,13 @@ func (s *Server) addPages() error {
 	}
 	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
 	s.pages["/metrics"] = func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			return api.MethodNotAllowed() // The reference forgets its metrics on DELETE.
+		}
 		metrics.ServeHTTP(w, r)
 		return nil
 	}
-	if err := s.addJSON("/version", s.cfg.Version); err != nil {
+	if err := s.addVersion(); err != nil {
 		return err
 	}
 	s.pages["/"] = nil // listed, and replaced by the list
@@ -73,13 +76,16 @@ func (s *Server) addSpecs() error {
 	if err != nil {
 		return err
 	}
-	add := func(path string, spec Spec, protobufType string) {
-		s.pages[path] = func(w http.ResponseWriter, r *http.Request) error { return serveSpec(w, r, spec, protobufType) }
+	modified := time.Now().UTC().Format(http.TimeFormat)
+	add := func(path string, spec Spec, protobufType, address string) {
+		s.pages[path] = func(w http.ResponseWriter, r *http.Request) error {
+			return serveSpec(w, r, spec, protobufType, address, modified)
+		}
 	}
-	add("/openapi/v2", v2, typeSpec2)
-	add("/openapi/v3", index, typeSpec3)
+	add("/openapi/v2", v2, typeSpec2, "")
+	s.pages["/openapi/v3"] = indexPage(index, modified)
 	for path, spec := range v3 {
-		add("/openapi/v3/"+path, spec, typeSpec3)
+		add("/openapi/v3/"+path, spec, typeSpec3, specAddress(path, spec))
 	}
 	return nil
 }
@@ -97,17 +103,39 @@ func (s *Server) addJSON(path string, v any) error {
 	return nil
 }
 
-// servePath answers a request that is not for a resource and was authorized. A path that nothing
+// addVersion adds the page with the version, which is served as JSON only.
+func (s *Server) addVersion() error {
+	if err := s.addJSON("/version", s.cfg.Version); err != nil {
+		return err
+	}
+	version := s.pages["/version"]
+	s.pages["/version"] = func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodGet {
+			return api.MethodNotAllowed()
+		}
+		if accept := r.Header.Get("Accept"); accept != "" {
+			if err := produced(accept, false, mediaJSON); err != nil {
+				return err
+			}
+		}
+		return version(w, r)
+	}
+	return nil
+}
+
+// servePath answers a request that is not for a resource and was authorized. What the method is counts for the pages of which the reference
+// says so and for no other: nothing here changes anything. A path that nothing
 // serves gets a Status below the API and a plain text elsewhere, as clients of either expect.
 func (s *Server) servePath(w http.ResponseWriter, r *http.Request, info api.RequestInfo) error {
-	if r.Method != http.MethodGet && r.Method != http.MethodHead {
-		return api.MethodNotAllowed()
-	}
 	if serve, ok := s.pages[info.Path]; ok {
 		return serve(w, r)
 	}
 	if parts := strings.Split(info.Path, "/"); parts[1] == "api" || (parts[1] == "apis" && s.pages["/apis/"+parts[2]] != nil) {
 		return api.PathNotFound()
+	}
+	if strings.HasPrefix(info.Path, "/openapi/v3/") {
+		w.WriteHeader(http.StatusNotFound) // without a body, as the reference answers
+		return nil
 	}
 	writeNoPage(w)
 	return nil
@@ -115,52 +143,14 @@ func (s *Server) servePath(w http.ResponseWriter, r *http.Request, info api.Requ
 
 // issuerPage serves a document of the issuer; it asks each time because keys are rotated.
 func issuerPage(contentType string, body func() []byte) page {
-	return func(w http.ResponseWriter, _ *http.Request) error {
+	return func(w http.ResponseWriter, r *http.Request) error {
+		if r.Method != http.MethodGet {
+			return api.MethodNotAllowed()
+		}
 		w.Header().Set("Cache-Control", "public, max-age=3600")
 		write(w, contentType, http.StatusOK, body())
 		return nil
 	}
-}
-
-// serveDocument answers with a discovery document in the form that the client accepts first.
-func serveDocument(w http.ResponseWriter, r *http.Request, doc document) error {
-	h := w.Header()
-	if doc.aggregated != nil {
-		h.Set("Vary", "Accept")
-	}
-	switch acceptDocument(r.Header.Get("Accept"), doc.aggregated != nil) {
-	case typeAggregated:
-		h.Set("Cache-Control", "public")
-		h.Set("Etag", doc.etag)
-		if etagMatches(r, doc.etag) {
-			w.WriteHeader(http.StatusNotModified)
-			return nil
-		}
-		write(w, typeAggregated, http.StatusOK, doc.aggregated)
-	case typeJSON:
-		write(w, typeJSON, http.StatusOK, doc.body)
-	default:
-		return api.NotAcceptable("only the following media types are accepted: %s", typeJSON)
-	}
-	return nil
-}
-
-// acceptDocument picks the form of a discovery document; empty means none is accepted.
-func acceptDocument(accept string, aggregated bool) string {
-	if accept == "" {
-		return typeJSON
-	}
-	for _, a := range goautoneg.ParseAccept(accept) {
-		p := a.Params
-		switch mediaType := a.Type + "/" + a.SubType; {
-		case mediaType == "*/*" || mediaType == "application/*" || (mediaType == typeJSON && p["as"] == ""):
-			return typeJSON
-		case mediaType == typeJSON && aggregated &&
-			p["as"] == "APIGroupDiscoveryList" && p["g"] == "apidiscovery.k8s.io" && p["v"] == "v2":
-			return typeAggregated
-		}
-	}
-	return ""
 }
 
 // DefaultVersion is the version that the server reports unless told otherwise: the Kubernetes API level it

@@ -90,8 +90,10 @@ func TestForbiddenBeforeUnknown(t *testing.T) {
 			}
 		}
 		s.refuse = ""
-		if a := h.do(t, http.MethodPost, "/livez", nil); a.StatusCode != 405 {
-			t.Errorf("POST /livez: got %d", a.StatusCode)
+		for path, want := range map[string]int{"/livez": 200, "/apis": 200, "/api": 405, "/version": 405, "/metrics": 405, "/nosuch": 404} {
+			if a := h.do(t, http.MethodPost, path, nil); a.StatusCode != want {
+				t.Errorf("POST %s: got %d, want %d", path, a.StatusCode, want)
+			}
 		}
 	})
 }
@@ -240,12 +242,15 @@ func TestDiscoveryNegotiation(t *testing.T) {
 			{"what kubectl sends", aggregated + ",application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json", aggregated, 200},
 			{"an older form first", "application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json", "application/json", 200},
 			{"nothing that is served", "text/html", "application/json", 406},
+			{"YAML", "application/yaml", "application/yaml", 200},
+			{"protobuf", "application/vnd.kubernetes.protobuf", "application/vnd.kubernetes.protobuf", 200},
+			{"aggregated YAML", strings.Replace(aggregated, "json", "yaml", 1), strings.Replace(aggregated, "json", "yaml", 1), 200},
 		} {
 			a := h.get(t, "/apis", "Accept", c.accept)
 			if got := a.Header.Get("Content-Type"); a.StatusCode != c.code || got != c.contentType {
 				t.Errorf("%s: got %d %s, want %d %s", c.name, a.StatusCode, got, c.code, c.contentType)
 			}
-			if got := a.Header.Get("Vary"); c.code == 200 && got != "Accept" {
+			if got := a.Header.Get("Vary"); (got == "Accept") != strings.Contains(c.contentType, "as=") {
 				t.Errorf("%s: Vary is %q", c.name, got)
 			}
 		}

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"runtime"
 	"runtime/debug"
-	"slices"
 	"strings"
 	"time"
 
@@ -209,7 +208,11 @@ func isProbe(info api.RequestInfo) bool {
 // authenticate says who asks. The credential is taken off the request, so that nothing later can log or forward it.
 func (x *exchange) authenticate() error {
 	began := time.Now()
-	credentials, err := authn.FromRequest(x.r)
+	var credentials authn.Credentials
+	err := takeProtocolToken(x.r)
+	if err == nil {
+		credentials, err = authn.FromRequest(x.r)
+	}
 	if err == nil {
 		x.who, err = x.s.cfg.Authenticator.Authenticate(x.r.Context(), credentials, x.info)
 	}
@@ -274,35 +277,6 @@ func (x *exchange) beginAudit() (err error) {
 	}
 	x.s.metrics.stages.audited.Inc()
 	return nil
-}
-
-// Bounds of what a client says about itself and the audit record repeats.
-const (
-	maxUserAgent = 1 << 10
-	maxClientID  = 64
-	maxHops      = 16
-)
-
-// sourceIPs are the addresses that the request says it came through, and last the one it did come from. All
-// but the last can be forged; what is no address is left out.
-func sourceIPs(h http.Header, peer netip.Addr) []string {
-	var ips []string
-	for _, line := range append(slices.Clone(h["X-Forwarded-For"]), h["X-Real-Ip"]...) {
-		for hop := range strings.SplitSeq(line, ",") {
-			addr, err := netip.ParseAddr(strings.TrimSpace(hop))
-			if err != nil || len(ips) == maxHops {
-				continue
-			}
-			if text := addr.Unmap().WithZone("").String(); !slices.Contains(ips, text) {
-				ips = append(ips, text)
-			}
-		}
-	}
-	if !peer.IsValid() {
-		return ips
-	}
-	last := peer.String()
-	return append(slices.DeleteFunc(ips, func(ip string) bool { return ip == last }), last)
 }
 
 // impersonate replaces the user by the one the request wants to act as, if its own user may do that.
@@ -372,6 +346,9 @@ func (x *exchange) handle() error {
 	if !x.info.IsResource {
 		return x.s.servePath(x.w, x.r, x.info)
 	}
+	if !x.info.IsReadOnly() {
+		growStack()
+	}
 	return x.s.cfg.Resources.ServeResource(x.w, x.r, x.permit, x.record, x.seat)
 }
 
@@ -423,18 +400,4 @@ func (x *exchange) finish(err error) {
 		dryRun: !x.info.IsReadOnly() && queryValue(x.r, "dryRun") != "",
 		apply:  x.info.Verb == "patch" && strings.HasPrefix(x.r.Header.Get("Content-Type"), "application/apply-patch+"),
 	})
-}
-
-// warningsKey is the context key of a request's warnings.
-type warningsKey struct{}
-
-func withWarnings(ctx context.Context, w *api.Warnings) context.Context {
-	return context.WithValue(ctx, warningsKey{}, w)
-}
-
-// warningsOf returns the warnings that go out with the answer to the request of ctx. A context of no request
-// gives nil, which ignores what it is given.
-func warningsOf(ctx context.Context) *api.Warnings {
-	w, _ := ctx.Value(warningsKey{}).(*api.Warnings)
-	return w
 }

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -12,6 +15,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/resource"
 )
 
 // Bounds of the Warning headers of one answer, in bytes: past warningsTotal each text is cut to
@@ -20,6 +24,20 @@ const (
 	warningsTotal = 4 << 10
 	warningShort  = 256
 )
+
+// warningsKey is the context key of a request's warnings.
+type warningsKey struct{}
+
+func withWarnings(ctx context.Context, w *api.Warnings) context.Context {
+	return context.WithValue(ctx, warningsKey{}, w)
+}
+
+// warningsOf returns the warnings that go out with the answer to the request of ctx. A context of no request
+// gives nil, which ignores what it is given.
+func warningsOf(ctx context.Context) *api.Warnings {
+	w, _ := ctx.Value(warningsKey{}).(*api.Warnings)
+	return w
+}
 
 // responseWriter adds the warnings to the header at the last moment and remembers what was sent. The
 // stages and handlers of one request use it one at a time.
@@ -54,6 +72,15 @@ func (w *responseWriter) Write(b []byte) (int, error) {
 func (w *responseWriter) FlushError() error {
 	w.WriteHeader(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
+// Hijack implements [http.Hijacker], for WebSockets. The answer is what the new owner of the connection writes.
+func (w *responseWriter) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(w.ResponseWriter).Hijack()
+	if err == nil {
+		w.code = http.StatusSwitchingProtocols
+	}
+	return conn, rw, err
 }
 
 // Unwrap gives http.ResponseController the writer of net/http.
@@ -104,8 +131,8 @@ func toError(err error) *api.Error {
 	return api.ToError(err)
 }
 
-// writeError renders an error; it is the only place where one becomes an answer. The Status is JSON
-// unless the client asked for YAML first: every client reads JSON, whatever it prefers for objects.
+// writeError renders an error; it is the only place where one becomes an answer. The Status has the type that the client accepts for
+// objects; one that accepts none gets indented JSON, which all clients read.
 func writeError(w http.ResponseWriter, r *http.Request, e *api.Error) {
 	status := e.Status
 	status.TypeMeta = metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}
@@ -126,23 +153,27 @@ func writeError(w http.ResponseWriter, r *http.Request, e *api.Error) {
 }
 
 func renderStatus(status *metav1.Status, r *http.Request) (contentType string, body []byte) {
+	media, params, ok := choose(r.Header.Get("Accept"), plain)
 	var err error
 	switch {
-	case strings.HasPrefix(strings.TrimSpace(r.Header.Get("Accept")), "application/yaml"):
-		contentType = "application/yaml"
+	case !ok:
+		media = typeJSON
+		body, err = json.MarshalIndent(status, "", "  ")
+	case media == mediaYAML:
 		body, err = yaml.Marshal(status)
-	case wantsPretty(r):
-		contentType = typeJSON
+	case media == mediaProtobuf:
+		body, err = status.Marshal()
+		body = resource.AppendEnvelopeEnd(append(resource.AppendEnvelope(nil, "v1", "Status", len(body)), body...))
+	case wantsPretty(r) || params["pretty"] == "1":
 		body, err = json.MarshalIndent(status, "", "  ")
 	default:
-		contentType = typeJSON
 		body, err = json.Marshal(status)
 		body = append(body, '\n')
 	}
 	if err != nil { // Not reachable: a Status holds nothing that cannot be written.
 		return typeJSON, []byte(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","code":500}`)
 	}
-	return contentType, body
+	return media, body
 }
 
 // wantsPretty reports whether JSON should be indented for a person, as the reference decides it.

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 
+	autoscalingv1 "k8s.io/api/autoscaling/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"sigs.k8s.io/yaml"
@@ -56,14 +58,19 @@ type call struct {
 func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Permit, rec *audit.Record, seat *ratelimit.Seat) error {
 	c := &call{REST: s, w: w, r: r, permit: p, record: rec, seat: seat}
 	info := p.Info()
-	if _, ok := s.service.Table.Lookup(info.Group, info.Version, info.Resource); !ok {
-		return api.PathNotFound()
+	t, ok := s.service.Table.Lookup(info.Group, info.Version, info.Resource)
+	if !ok {
+		return s.notServed(w, info)
+	}
+	if t.Deprecated != "" {
+		warningsOf(r.Context()).Add(t.Deprecated)
 	}
 	if r.Method == http.MethodHead {
 		return api.MethodNotAllowed()
 	}
 	var err error
-	if c.format, err = negotiate(r, info.Verb == "watch"); err != nil {
+	watch := info.Verb == "watch"
+	if c.format, err = negotiate(r, watch || info.Verb == "list", watch); err != nil {
 		return err
 	}
 	ctx := r.Context()
@@ -74,6 +81,9 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	case "list":
 		return c.list(ctx)
 	case "watch":
+		if info.Subresource == "" && t.Serves("list", "") && !t.Serves("watch", "") {
+			return apierrors.NewMethodNotSupported(t.GR(), "watch")
+		}
 		return c.watch(ctx)
 	case "create", "update", "patch":
 		return c.write(ctx, info.Verb)
@@ -83,6 +93,16 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 		return c.deleteCollection(ctx)
 	}
 	return api.MethodNotAllowed()
+}
+
+// notServed answers for a resource that is not in the table: with a Status where the group is served, else as for any path that nothing
+// serves.
+func (s *REST) notServed(w http.ResponseWriter, info api.RequestInfo) error {
+	if slices.ContainsFunc(s.service.Table.Groups(), func(g resource.GroupVersions) bool { return g.Group == info.Group }) {
+		return api.PathNotFound()
+	}
+	writeNoPage(w)
+	return nil
 }
 
 // optionKind names the options of the changing verbs in error messages.
@@ -97,10 +117,7 @@ func optionKind(verb string) string {
 }
 
 func (c *call) write(ctx context.Context, verb string) error {
-	if media, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type")); verb == "patch" && err == nil && strings.HasPrefix(media, "application/apply-patch+") {
-		return api.UnsupportedMediaType("server-side apply (%s) is not implemented yet; use client-side apply or another patch type", media)
-	}
-	options, err := resource.ParseWriteOptions(optionKind(verb), c.r.URL.Query())
+	options, err := resource.ParseWriteOptions(optionKind(verb), c.r.URL.Query(), verb == "patch" && resource.IsApply(c.r.Header.Get("Content-Type")))
 	if err != nil {
 		return err
 	}
@@ -127,7 +144,9 @@ func (c *call) write(ctx context.Context, verb string) error {
 }
 
 func (c *call) change() resource.Write {
-	return resource.Write{Warnings: warningsOf(c.r.Context()), Annotate: c.record.Annotate, Named: c.record.SetObject}
+	return resource.Write{
+		Warnings: warningsOf(c.r.Context()), Annotate: c.record.Annotate, Named: c.record.SetObject, UserAgent: c.r.UserAgent(),
+	}
 }
 
 func (c *call) delete(ctx context.Context) error {
@@ -250,7 +269,7 @@ func (c *call) encodeItem(b []byte, r resource.Result) ([]byte, error) {
 	case c.format.as == asPartial:
 		return t.AppendPartial(b, i), nil
 	case c.format.as != "":
-		return nil, notAcceptable(false)
+		return nil, notOfShape("you requested PartialObjectMetadataList, but the requested object is not a list")
 	case c.format.media == mediaProtobuf:
 		return t.AppendProtobuf(b, i)
 	}
@@ -259,6 +278,12 @@ func (c *call) encodeItem(b []byte, r resource.Result) ([]byte, error) {
 
 // sendObject encodes an answer that is not a stored object.
 func (c *call) sendObject(code int, o runtime.Object) error {
+	if s, ok := o.(*autoscalingv1.Scale); ok {
+		var err error
+		if o, err = c.transformScale(s); err != nil {
+			return err
+		}
+	}
 	c.format.as = ""
 	gvk := o.GetObjectKind().GroupVersionKind()
 	if _, ok := o.(*metav1.Status); ok && gvk.Kind == "" {

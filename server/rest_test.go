@@ -49,7 +49,6 @@ func TestNegotiation(t *testing.T) {
 		}{
 			{one, "", 200, "application/json", "ConfigMap"},
 			{one, "*/*", 200, "application/json", "ConfigMap"},
-			{one, "application/*", 200, "application/json", "ConfigMap"},
 			{one, "text/html, application/yaml;q=0.5, application/json;q=0.9", 200, "application/json", "ConfigMap"},
 			{one, "application/yaml", 200, "application/yaml", "ConfigMap"},
 			{one, "application/json;q=0, application/yaml", 200, "application/yaml", "ConfigMap"},
@@ -65,9 +64,15 @@ func TestNegotiation(t *testing.T) {
 			{one, "application/json;as=Table;g=other;v=v1", 406, "application/json", "Status"},
 			{one, protobufType + tableOf, 406, "application/json", "Status"},
 			{one, "text/html", 406, "application/json", "Status"},
-			{one, "application/json;q=0", 406, "application/json", "Status"},
+			{one, "application/json;q=0", 200, "application/json", "ConfigMap"}, // as in the reference
+			{one, "application/*", 406, "application/json", "Status"},           // likewise
+			{one, "application/*, application/yaml;q=0.5", 200, "application/yaml", "ConfigMap"},
+			{one, "application/yaml;stream=watch, application/json", 200, "application/json", "ConfigMap"},
+			{one + "nosuch", protobufType, 404, protobufType, ""},
+			{one + "nosuch", "application/yaml", 404, "application/yaml", "Status"},
+			{one + "nosuch", "application/json" + tableOf, 404, "application/json", "Status"},
 			{one, "nonsense", 406, "application/json", "Status"},
-			{one, strings.Repeat("a/b,", 2000), 400, "application/json", "Status"},
+			{one, strings.Repeat("a/b,", 5000), 400, "application/json", "Status"},
 			{configMaps, "", 200, "application/json", "ConfigMapList"},
 			{configMaps, "application/yaml", 200, "application/yaml", "ConfigMapList"},
 			{configMaps, protobufType, 200, protobufType, ""},
@@ -316,7 +321,7 @@ func TestWatchProtobuf(t *testing.T) {
 				}
 				return u.Raw
 			}
-			if err := event.Unmarshal(inner(frame, "WatchEvent")); err != nil {
+			if err := event.Unmarshal(frame); err != nil {
 				t.Fatal(err)
 			}
 			if err := cm.Unmarshal(inner(event.Object.Raw, "ConfigMap")); err != nil || cm.ResourceVersion == "" {

@@ -43,6 +43,12 @@ func (c *call) watch(ctx context.Context) error {
 	if c.format.as == asPartialList {
 		return notAcceptable(true)
 	}
+	overSocket := wantsSocket(c.r)
+	if overSocket {
+		if err := checkSocket(c.r); err != nil {
+			return err
+		}
+	}
 	release, err := c.seat.Hold()
 	if err != nil {
 		return err
@@ -57,17 +63,21 @@ func (c *call) watch(ctx context.Context) error {
 		c.seat.Charge(watch.InitialBytes()) // It costs what a list of them would.
 	}
 	c.seat.Release()
-	c.record.ResponseStarted(http.StatusOK)
-	stream := &watchStream{call: c, control: http.NewResponseController(c.w), sent: func(int) {}}
+	stream := &watchStream{call: c, sent: func(int) {}}
 	if watch != nil {
 		stream.sent = c.events.of(watch.Type)
 	}
-	if c.format.media == mediaProtobuf {
-		c.w.Header().Set("Content-Type", mediaProtobuf+";stream=watch")
-	} else {
-		c.w.Header().Set("Content-Type", mediaJSON)
+	if overSocket {
+		ws, err := c.openSocket(cancel)
+		if err != nil {
+			return err
+		}
+		defer ws.close()
+		c.record.ResponseStarted(http.StatusSwitchingProtocols)
+		stream.send, stream.batch = ws.send, 1
+	} else if err := stream.begin(); err != nil {
+		return err
 	}
-	c.w.WriteHeader(http.StatusOK)
 	if expired != nil {
 		return stream.fail(expired)
 	}
@@ -98,18 +108,30 @@ func errorFor(err error, code int) *api.Error {
 // watchStream writes the frames of one watch.
 type watchStream struct {
 	*call
-	control     *http.ResponseController
+	control     *http.ResponseController // nil over a WebSocket
+	send        func(frames []byte) error
+	batch       int    // how many bytes are gathered before they are written
 	frames      []byte // gathered, to be written together
 	scratch     []byte
 	sentColumns bool
 	sent        func(size int) // counts an event
 }
 
-func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
-	// The request was authorized and has no body (see exchange.parse), so all that is to be read is the end of the connection.
-	if err := supported(s.control.SetReadDeadline(time.Time{})); err != nil {
-		return err
+// begin starts the answer of a watch that is not over a WebSocket.
+func (s *watchStream) begin() error {
+	s.control, s.send, s.batch = http.NewResponseController(s.w), s.write, watchBatchBytes
+	s.record.ResponseStarted(http.StatusOK)
+	if s.format.media == mediaProtobuf {
+		s.w.Header().Set("Content-Type", mediaProtobuf+";stream=watch")
+	} else {
+		s.w.Header().Set("Content-Type", mediaJSON)
 	}
+	s.w.WriteHeader(http.StatusOK)
+	// The request was authorized and has no body (see exchange.parse), so all that is to be read is the end of the connection.
+	return supported(s.control.SetReadDeadline(time.Time{}))
+}
+
+func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
 	if err := s.flush(); err != nil { // the header, so that the client knows the watch stands
 		return err
 	}
@@ -120,7 +142,7 @@ func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
 		var e *api.Error
 		switch {
 		case ctx.Err() != nil:
-			return s.end(w)
+			return s.end(ctx, w)
 		case errors.As(err, &e):
 			return s.fail(e)
 		case err != nil:
@@ -130,7 +152,7 @@ func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
 			if err := s.append(w.Type, change); err != nil {
 				return err
 			}
-			if len(s.frames) >= watchBatchBytes {
+			if len(s.frames) >= s.batch {
 				if err := s.flush(); err != nil {
 					return err
 				}
@@ -143,8 +165,8 @@ func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
 }
 
 // end closes a watch whose time is over with a last bookmark, from which the client can go on.
-func (s *watchStream) end(w *resource.Watch) error {
-	if s.r.Context().Err() != nil || !w.WantsBookmarks() {
+func (s *watchStream) end(ctx context.Context, w *resource.Watch) error {
+	if !errors.Is(ctx.Err(), context.DeadlineExceeded) || !w.WantsBookmarks() {
 		return nil
 	}
 	if last := w.Bookmark(); last.Type != "" {
@@ -228,8 +250,8 @@ func (s *watchStream) object(b []byte, t *resource.Type, change resource.Change)
 	return t.AppendObject(b, change.Item), nil
 }
 
-// frame wraps what is in scratch as a watch event and adds it to the output: a line in JSON, a length-prefixed document in
-// protobuf.
+// frame wraps what is in scratch as a watch event and adds it to the output: a line in JSON, and in protobuf the
+// message behind its length, without the envelope that other documents have: only the object inside has one.
 func (s *watchStream) frame(eventType string) {
 	if s.format.media != mediaProtobuf {
 		s.frames = append(append(append(s.frames, `{"type":"`...), eventType...), `","object":`...)
@@ -237,29 +259,35 @@ func (s *watchStream) frame(eventType string) {
 		return
 	}
 	raw := protowire.SizeTag(1) + protowire.SizeBytes(len(s.scratch))
-	event := protowire.SizeTag(1) + protowire.SizeBytes(len(eventType)) + protowire.SizeTag(2) + protowire.SizeBytes(raw)
 	start := len(s.frames)
-	s.frames = append(s.frames, 0, 0, 0, 0)
-	s.frames = resource.AppendEnvelope(s.frames, "v1", "WatchEvent", event)
+	s.frames = append(s.frames, make([]byte, frameLength)...)
 	s.frames = protowire.AppendString(protowire.AppendTag(s.frames, 1, protowire.BytesType), eventType)
 	s.frames = protowire.AppendVarint(protowire.AppendTag(s.frames, 2, protowire.BytesType), uint64(raw))
 	s.frames = protowire.AppendBytes(protowire.AppendTag(s.frames, 1, protowire.BytesType), s.scratch)
-	s.frames = resource.AppendEnvelopeEnd(s.frames)
-	binary.BigEndian.PutUint32(s.frames[start:], uint32(len(s.frames)-start-4)) //nolint:gosec // A frame is far below 4 GiB.
+	binary.BigEndian.PutUint32(s.frames[start:], uint32(len(s.frames)-start-frameLength)) //nolint:gosec // A frame is far below 4 GiB.
 }
 
-// flush sends what is gathered. The deadline is lifted afterwards: HTTP/2 resets a stream whose deadline passes, even while
-// there is nothing to write.
+// frameLength is how many bytes the length of a frame of protobuf takes.
+const frameLength = 4
+
+// flush sends what is gathered.
 func (s *watchStream) flush() error {
+	err := s.send(s.frames)
+	if s.frames = s.frames[:0]; cap(s.frames) > maxIdleFrames {
+		s.frames = nil
+	}
+	return err
+}
+
+// write sends frames, which may be none, in the answer. The deadline is lifted afterwards: HTTP/2 resets a stream whose deadline passes,
+// even while there is nothing to write.
+func (s *watchStream) write(frames []byte) error {
 	if err := supported(s.control.SetWriteDeadline(time.Now().Add(watchWrite))); err != nil {
 		return err
 	}
-	if len(s.frames) > 0 {
-		if _, err := s.w.Write(s.frames); err != nil {
+	if len(frames) > 0 {
+		if _, err := s.w.Write(frames); err != nil {
 			return err
-		}
-		if s.frames = s.frames[:0]; cap(s.frames) > maxIdleFrames {
-			s.frames = nil
 		}
 	}
 	if err := s.control.Flush(); err != nil {

@@ -13,7 +13,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
 
-	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/audit"
 	"github.com/gatehouse/gatehouse/authn"
 	"github.com/gatehouse/gatehouse/authn/clientcert"
@@ -28,6 +27,7 @@ import (
 	"github.com/gatehouse/gatehouse/ratelimit"
 	"github.com/gatehouse/gatehouse/resource"
 	"github.com/gatehouse/gatehouse/server"
+	"github.com/gatehouse/gatehouse/services"
 	"github.com/gatehouse/gatehouse/store"
 	"github.com/gatehouse/gatehouse/store/embedded"
 )
@@ -45,6 +45,8 @@ type parts struct {
 	chain     authz.Chain
 	mirror    *store.Mirror
 	resources *resource.Service
+	allocator *services.Allocator
+	self      identity
 	issuer    *serviceaccount.Issuer
 	authn     *authn.Chain
 	server    *server.Server
@@ -56,7 +58,7 @@ type parts struct {
 // wire makes a service by plain constructors, in the order in which a request meets what they make, last first. Its context
 // ends with the service's.
 func wire(ctx context.Context, w wiring) (_ service, err error) {
-	p := &parts{wiring: w}
+	p := &parts{wiring: w, self: newIdentity(hostname())}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, p.closeAll())
@@ -191,15 +193,7 @@ func (p *parts) makeResources(context.Context) error {
 		return err
 	}
 	find := &finder{}
-	chain := &admission.Chain{
-		Validators: []admission.Validator{
-			admission.NamespaceLifecycle{Namespaces: find},
-			admission.Escalation{Rules: p.index, Authorizer: p.chain},
-			admission.Certificates{Authorizer: p.chain},
-			admission.Policies{Engine: p.engine, Namespaces: find},
-		},
-		Mutators: []admission.Mutator{admission.Policies{Engine: p.engine, Namespaces: find}},
-	}
+	chain := p.makeAdmission(find)
 	issuer, keys, err := p.makeIssuer(find)
 	if err != nil {
 		return err
@@ -217,6 +211,7 @@ func (p *parts) makeResources(context.Context) error {
 		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.index,
 		Components: []resource.Component{{Name: "etcd-0", Check: p.checkEtcd}},
 		Issuer:     tokenIssuer{issuer}, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
+		Allocator: p.makeAllocator(),
 	})
 	find.service = p.resources
 	return nil
@@ -274,14 +269,7 @@ func (p *parts) audiences() []string {
 }
 
 func (p *parts) makeAuthentication(context.Context) error {
-	var authorities []string
-	if p.material != nil {
-		authorities = append(authorities, p.material.CACert)
-	}
-	if p.options.ClientCAFile != "" {
-		authorities = append(authorities, p.options.ClientCAFile)
-	}
-	for _, file := range authorities {
+	for _, file := range p.authorities() {
 		a, err := clientcert.Open(file, time.Now)
 		if err != nil {
 			return fmt.Errorf("--client-ca-file: %w", err)
@@ -369,9 +357,17 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 		}
 		p.started.set()
 		ready()
-		return nil
+		return ended(p.tending(loops))
+	})
+	group.Go(func() error { return ended(p.judging(loops)) })
+	left := make(chan struct{})
+	context.AfterFunc(ctx, func() {
+		defer close(left)
+		p.leave(loops)
 	})
 	err = p.server.Serve(ctx, p.listener)
+	cancel()
+	<-left
 	stop()
 	return errors.Join(err, group.Wait())
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/spf13/pflag"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/gatehouse/gatehouse/internal/flags"
 )
@@ -95,8 +96,13 @@ func TestEnvtestStarts(t *testing.T) {
 		ServiceAccountKeyFiles:              []string{"/tmp/certs/sa-signer.crt"},
 		ServiceAccountSigningKeyFile:        "/tmp/certs/sa-signer.key",
 		ServiceClusterIPRanges:              []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
+		ServiceNodePorts:                    utilnet.PortRange{Base: 30000, Size: 2768},
+		EndpointReconciler:                  flags.ReconcilerLease,
 		Anonymous:                           flags.AnonymousAny,
 		ServiceAccountExtendTokenExpiration: true,
+		AdmissionOff:                        []string{"ServiceAccount"},
+		NotReadyTolerationSeconds:           300,
+		UnreachableTolerationSeconds:        300,
 		LoggingFormat:                       "text",
 	}
 	limits := cmpopts.IgnoreFields(flags.Options{}, "MaxRequestsInflight", "MaxMutatingRequestsInflight", "PeerRateBurst", "ClientRateBurst",
@@ -106,9 +112,27 @@ func TestEnvtestStarts(t *testing.T) {
 	}
 	wantNotes := []string{
 		"--allow-privileged=true changes nothing: policies decide about privileged containers",
-		"--disable-admission-plugins=ServiceAccount changes nothing: that plugin does not exist here yet",
+		"--disable-admission-plugins=ServiceAccount changes nothing: it is off",
 	}
 	if diff := cmp.Diff(wantNotes, notes); diff != "" {
+		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
+func TestPluginsAreTurnedOnAndOff(t *testing.T) {
+	got, notes, err := parse(t, flags.Hardened, "--bind-address=127.0.0.1",
+		"--enable-admission-plugins=ServiceAccount,Priority", "--disable-admission-plugins=ResourceQuota,PodSecurity")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]string{"ResourceQuota"}, got.AdmissionOff); diff != "" {
+		t.Errorf("off (-want +got):\n%s", diff)
+	}
+	want := []string{
+		"--enable-admission-plugins=Priority changes nothing: it is on",
+		"--disable-admission-plugins=PodSecurity changes nothing: that plugin does not exist here yet",
+	}
+	if diff := cmp.Diff(want, notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
 	}
 }
@@ -169,12 +193,17 @@ func TestRefusals(t *testing.T) {
 		{
 			"a plugin that would be left out",
 			[]string{"--enable-admission-plugins=NodeRestriction,NamespaceLifecycle"},
-			[]string{"--enable-admission-plugins=NodeRestriction: not implemented yet, NamespaceLifecycle is"},
+			[]string{"--enable-admission-plugins=NodeRestriction: not implemented yet"},
 		},
 		{
 			"a misspelt plugin",
 			[]string{"--disable-admission-plugins=ServiceAcount"},
 			[]string{"--disable-admission-plugins=ServiceAcount: no such plugin: did you mean ServiceAccount?"},
+		},
+		{
+			"a plugin that is on and off",
+			[]string{"--enable-admission-plugins=Priority", "--disable-admission-plugins=Priority"},
+			[]string{"--enable-admission-plugins=Priority: --disable-admission-plugins names it too"},
 		},
 		{
 			"a plugin that stays on",

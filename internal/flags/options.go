@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"time"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 // Options say how to serve. The zero value is not valid; [Set.Options] returns one that is.
@@ -75,6 +77,12 @@ type Options struct {
 
 	// AuthorizationModes are asked in this order. Empty is refused.
 	AuthorizationModes []string
+	// AdmissionOff are the admission plugins of kube-apiserver that exist here and are off. Empty means none.
+	AdmissionOff []string
+	// NotReadyTolerationSeconds and UnreachableTolerationSeconds are how long pods that do not say stay on a node that is not ready
+	// or cannot be reached.
+	NotReadyTolerationSeconds    int64
+	UnreachableTolerationSeconds int64
 	// PolicyDir holds Rego policies and policies.yaml. Empty means the embedded library only, which is off by default
 	// in the compatible profile.
 	PolicyDir string
@@ -111,6 +119,12 @@ type Options struct {
 
 	// ServiceClusterIPRanges are where the addresses of services are taken from: one range, or one of each family.
 	ServiceClusterIPRanges []netip.Prefix
+	// ServiceNodePorts are the ports of all nodes that services may be given. It is not empty and ends at 65535 or before.
+	ServiceNodePorts utilnet.PortRange
+	// KubernetesServiceNodePort is the node port of the "kubernetes" service; 0 means that it has none.
+	KubernetesServiceNodePort int
+	// EndpointReconciler says who keeps the endpoints of the "kubernetes" service: [ReconcilerLease] or [ReconcilerNone].
+	EndpointReconciler string
 	// EtcdCompactionInterval is how long old revisions stay readable before etcd is told to forget them. 0 never
 	// does; otherwise it is at least a second.
 	EtcdCompactionInterval time.Duration
@@ -122,6 +136,14 @@ type Options struct {
 	// LoggingFormat is "text" or "json".
 	LoggingFormat string
 }
+
+// Values of EndpointReconciler.
+const (
+	// ReconcilerLease lets every server add its own address as long as it lives.
+	ReconcilerLease = "lease"
+	// ReconcilerNone leaves the endpoints to somebody else.
+	ReconcilerNone = "none"
+)
 
 // LogLevel is the level that Verbosity asks for.
 func (o *Options) LogLevel() slog.Level {

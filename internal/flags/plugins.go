@@ -6,8 +6,22 @@ import (
 	"strings"
 )
 
-// always is the one admission plugin of kube-apiserver that exists here; it cannot be turned off.
-const always = "NamespaceLifecycle"
+// alwaysOn are admission plugins of kube-apiserver that exist here and cannot be turned off.
+func alwaysOn() []string {
+	return []string{"NamespaceLifecycle", "CertificateApproval", "CertificateSigning", "CertificateSubjectRestriction"}
+}
+
+// OptionalPlugins are admission plugins of kube-apiserver that exist here and can be turned off.
+func OptionalPlugins() []string {
+	return strings.Fields(`
+		DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds LimitRanger PersistentVolumeClaimResize Priority ResourceQuota
+		RuntimeClass ServiceAccount StorageObjectInUseProtection TaintNodesByCondition
+	`)
+}
+
+// offByDefault are those of the optional plugins that have to be turned on. ServiceAccount refuses every pod until a
+// controller manager has made the accounts, and this server is also run without one.
+func offByDefault() []string { return []string{"ServiceAccount"} }
 
 // pluginNames are the admission plugins of kube-apiserver 1.36.
 func pluginNames() []string {
@@ -23,29 +37,37 @@ func pluginNames() []string {
 	`)
 }
 
-// judgePlugins accepts what is true without doing anything, and refuses the rest.
-func judgePlugins(enable, disable []string) (notes []string, faults []error) {
+// judgePlugins returns which plugins are off. It accepts what is true without doing anything, and refuses the rest.
+func judgePlugins(enable, disable []string) (off, notes []string, faults []error) {
+	off = slices.DeleteFunc(offByDefault(), func(name string) bool { return slices.Contains(enable, name) })
 	for _, name := range enable {
 		switch {
 		case !slices.Contains(pluginNames(), name):
 			faults = append(faults, unknownPlugin("enable-admission-plugins", name))
-		case name == always:
-			notes = append(notes, "--enable-admission-plugins="+name+" changes nothing: it is always on")
+		case slices.Contains(disable, name):
+			faults = append(faults, fmt.Errorf("--enable-admission-plugins=%s: --disable-admission-plugins names it too", name))
+		case slices.Contains(offByDefault(), name):
+		case slices.Contains(alwaysOn(), name), slices.Contains(OptionalPlugins(), name):
+			notes = append(notes, "--enable-admission-plugins="+name+" changes nothing: it is on")
 		default:
-			faults = append(faults, fmt.Errorf("--enable-admission-plugins=%s: not implemented yet, %s is", name, always))
+			faults = append(faults, fmt.Errorf("--enable-admission-plugins=%s: not implemented yet", name))
 		}
 	}
 	for _, name := range disable {
 		switch {
 		case !slices.Contains(pluginNames(), name):
 			faults = append(faults, unknownPlugin("disable-admission-plugins", name))
-		case name == always:
+		case slices.Contains(alwaysOn(), name):
 			faults = append(faults, fmt.Errorf("--disable-admission-plugins=%s: it cannot be turned off", name))
+		case slices.Contains(off, name):
+			notes = append(notes, "--disable-admission-plugins="+name+" changes nothing: it is off")
+		case slices.Contains(OptionalPlugins(), name):
+			off = append(off, name)
 		default:
 			notes = append(notes, "--disable-admission-plugins="+name+" changes nothing: that plugin does not exist here yet")
 		}
 	}
-	return notes, faults
+	return off, notes, faults
 }
 
 func unknownPlugin(flag, name string) error {

@@ -57,7 +57,6 @@ func fixedFlags() []fixed {
 		{"watch-cache", []string{"true"}, "all reads are served from the cache", true},
 		{"storage-backend", []string{"etcd3"}, "etcd 3 is the only backend", false},
 		{"storage-media-type", []string{"application/vnd.kubernetes.protobuf"}, "built-in objects are always stored as protobuf", false},
-		{"endpoint-reconciler-type", []string{"none"}, "the endpoints of the kubernetes service are not maintained", false},
 		{"audit-log-format", []string{"json"}, "the audit log is always JSON", false},
 		{"audit-log-version", []string{"audit.k8s.io/v1"}, "it is the only version", false},
 		{"audit-log-mode", []string{"blocking", "blocking-strict"}, "the record of a write is always on disk before the write is done", false},
@@ -116,8 +115,7 @@ func refusedFlags() []string {
 		authorization-config authorization-policy-file authorization-webhook-config-file authorization-webhook-version
 		authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
 
-		admission-control-config-file admission-control default-not-ready-toleration-seconds
-		default-unreachable-toleration-seconds
+		admission-control-config-file admission-control
 
 		audit-webhook-config-file audit-webhook-version audit-webhook-initial-backoff audit-webhook-batch-initial-backoff
 		audit-webhook-mode audit-log-batch-buffer-size audit-log-batch-max-size audit-log-batch-max-wait
@@ -128,7 +126,7 @@ func refusedFlags() []string {
 
 		runtime-config debug-socket-path egress-selector-config-file tracing-config-file
 
-		service-node-port-range kubernetes-service-node-port apiserver-count kubelet-client-certificate kubelet-client-key
+		apiserver-count kubelet-client-certificate kubelet-client-key
 		kubelet-certificate-authority kubelet-preferred-address-types kubelet-timeout kubelet-port kubelet-read-only-port
 
 		proxy-client-cert-file proxy-client-key-file peer-ca-file peer-advertise-ip peer-advertise-port

@@ -2,9 +2,11 @@ package flags
 
 import (
 	"net/netip"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 // group begins a new group of flags; flags become visible in the set through it.
@@ -26,20 +28,19 @@ func (s *Set) registerAll() {
 		fs.StringSliceVar(&o.AuthorizationModes, "authorization-mode", nil,
 			"who decides, in this order: "+RBAC+" or "+AlwaysAllow+", which the hardened profile refuses")
 		fs.StringSliceVar(&s.admission.enable, "enable-admission-plugins", nil,
-			"kube-apiserver's admission plugins to turn on; those that do not exist here are refused by name")
+			"kube-apiserver's admission plugins to turn on: "+strings.Join(offByDefault(), ", ")+
+				"; the others that exist here are on, and those that do not are refused by name")
 		fs.StringSliceVar(&s.admission.disable, "disable-admission-plugins", nil,
-			"kube-apiserver's admission plugins to turn off; those that do not exist here are off")
+			"kube-apiserver's admission plugins to turn off, of "+
+				strings.Join(OptionalPlugins(), ", ")+"; those that do not exist here are off")
+		fs.Int64Var(&o.NotReadyTolerationSeconds, "default-not-ready-toleration-seconds", 300,
+			"how long pods that do not say stay on a node that is not ready")
+		fs.Int64Var(&o.UnreachableTolerationSeconds, "default-unreachable-toleration-seconds", 300,
+			"how long pods that do not say stay on a node that cannot be reached")
 	})
 	s.group("Limits", func(fs *pflag.FlagSet) { registerLimits(fs, o) })
 	s.group("Audit", func(fs *pflag.FlagSet) { registerAudit(fs, o) })
-	s.group("Cluster", func(fs *pflag.FlagSet) {
-		o.ServiceClusterIPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
-		fs.Var(parsed[[]netip.Prefix]{&o.ServiceClusterIPRanges, parsePrefixes, formatPrefixes, "ranges"},
-			"service-cluster-ip-range", "where service addresses come from: one range, or an IPv4 and an IPv6 one")
-		fs.DurationVar(&o.EventTTL, "event-ttl", time.Hour, "how long events are kept")
-		fs.DurationVar(&o.EtcdCompactionInterval, "etcd-compaction-interval", 5*time.Minute,
-			"how often etcd is told to forget old revisions; 0 leaves that to somebody else")
-	})
+	s.group("Cluster", func(fs *pflag.FlagSet) { registerCluster(fs, o) })
 	s.group("Logging", func(fs *pflag.FlagSet) {
 		fs.IntVarP(&o.Verbosity, "v", "v", 0, "log verbosity from 0 to 10; 4 and more logs debug messages")
 		fs.StringVar(&o.LoggingFormat, "logging-format", "text", "text or json")
@@ -118,4 +119,20 @@ func registerAudit(fs *pflag.FlagSet, o *Options) {
 	fs.IntVar(&o.AuditLogMaxSize, "audit-log-maxsize", 100, "MiB at which a new file is begun; 0 means never")
 	fs.IntVar(&o.AuditLogMaxBackup, "audit-log-maxbackup", 100, "old files that are kept; 0 means all")
 	fs.IntVar(&o.AuditLogMaxAge, "audit-log-maxage", 366, "days that old files are kept; 0 means for ever")
+}
+
+func registerCluster(fs *pflag.FlagSet, o *Options) {
+	o.ServiceClusterIPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")}
+	fs.Var(parsed[[]netip.Prefix]{&o.ServiceClusterIPRanges, parsePrefixes, formatPrefixes, "ranges"},
+		"service-cluster-ip-range", "where service addresses come from: one range, or an IPv4 and an IPv6 one")
+	o.ServiceNodePorts = utilnet.PortRange{Base: 30000, Size: 2768}
+	fs.Var(parsed[utilnet.PortRange]{&o.ServiceNodePorts, parsePortRange, utilnet.PortRange.String, "ports"},
+		"service-node-port-range", "where node ports of services come from")
+	fs.IntVar(&o.KubernetesServiceNodePort, "kubernetes-service-node-port", 0,
+		"node port of the service kubernetes, if that is to have one; used when the service is made")
+	fs.StringVar(&o.EndpointReconciler, "endpoint-reconciler-type", ReconcilerLease,
+		"how the endpoints of the service kubernetes are kept: lease, or none to leave them alone")
+	fs.DurationVar(&o.EventTTL, "event-ttl", time.Hour, "how long events are kept")
+	fs.DurationVar(&o.EtcdCompactionInterval, "etcd-compaction-interval", 5*time.Minute,
+		"how often etcd is told to forget old revisions; 0 leaves that to somebody else")
 }

@@ -73,7 +73,8 @@ func (s *Set) Options() (opts *Options, notes []string, err error) {
 			notes = append(notes, note)
 		}
 	}
-	pluginNotes, pluginFaults := judgePlugins(s.admission.enable, s.admission.disable)
+	off, pluginNotes, pluginFaults := judgePlugins(s.admission.enable, s.admission.disable)
+	o.AdmissionOff = off
 	notes, faults = append(notes, pluginNotes...), append(faults, pluginFaults...)
 	notes = append(notes, s.settle(&o)...)
 	if err := errors.Join(append(faults, o.Validate())...); err != nil {

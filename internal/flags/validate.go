@@ -249,6 +249,8 @@ func (o *Options) validateLimits(f *faults) {
 	during(f, "request-timeout", o.RequestTimeout, time.Second, maxRequestTimeout)
 }
 
+const maxPortNumber = 65535
+
 func (o *Options) validateCluster(f *faults) {
 	const flag = "service-cluster-ip-range"
 	ranges := o.ServiceClusterIPRanges
@@ -262,6 +264,15 @@ func (o *Options) validateCluster(f *faults) {
 		if bits := r.Addr().BitLen() - r.Bits(); bits < 2 || bits > maxRangeBits {
 			f.add(flag, "=%s: want a range of 4 to %d addresses", r, 1<<maxRangeBits)
 		}
+	}
+	if ports := o.ServiceNodePorts; ports.Size < 1 || ports.Base < 1 || ports.Base+ports.Size-1 > maxPortNumber {
+		f.add("service-node-port-range", "=%s: want a range of ports from 1 to %d", ports, maxPortNumber)
+	}
+	if n := o.KubernetesServiceNodePort; n != 0 && !o.ServiceNodePorts.Contains(n) {
+		f.add("kubernetes-service-node-port", "=%d: want a port of --service-node-port-range, or 0 for none", n)
+	}
+	if r := o.EndpointReconciler; r != ReconcilerLease && r != ReconcilerNone {
+		f.add("endpoint-reconciler-type", "=%s: want %s or %s", r, ReconcilerLease, ReconcilerNone)
 	}
 	during(f, "event-ttl", o.EventTTL, time.Second, maxEventTTL)
 	if o.EtcdCompactionInterval != 0 {

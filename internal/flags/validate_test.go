@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 
 	"github.com/gatehouse/gatehouse/internal/flags"
 )
@@ -21,6 +22,7 @@ func valid(p flags.Profile) *flags.Options {
 		AuthorizationModes: []string{flags.RBAC}, MaxRequestsInflight: 1,
 		RequestTimeout: time.Minute, EventTTL: time.Hour, LoggingFormat: "text",
 		ServiceClusterIPRanges: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
+		ServiceNodePorts:       utilnet.PortRange{Base: 30000, Size: 2768}, EndpointReconciler: flags.ReconcilerLease,
 	}
 }
 
@@ -102,6 +104,9 @@ func TestValidateRefuses(t *testing.T) {
 		{"a range too large to keep track of", flags.Hardened, func(o *flags.Options) {
 			o.ServiceClusterIPRanges = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
 		}, "service-cluster-ip-range", "1048576"},
+		{"no node ports", flags.Hardened, func(o *flags.Options) { o.ServiceNodePorts.Size = 0 }, "service-node-port-range", "1 to 65535"},
+		{"a node port that nobody is given", flags.Hardened, func(o *flags.Options) { o.KubernetesServiceNodePort = 443 }, "kubernetes-service-node-port", "service-node-port-range"},
+		{"an unknown reconciler", flags.Hardened, func(o *flags.Options) { o.EndpointReconciler = "master-count" }, "endpoint-reconciler-type", "lease or none"},
 		{"an unknown log format", flags.Hardened, func(o *flags.Options) { o.LoggingFormat = "xml" }, "logging-format", "text or json"},
 		{"nowhere to keep anything", flags.Hardened, func(o *flags.Options) { o.DataDir = "" }, "data-dir", "needs one"},
 		{"nothing on record", flags.Hardened, func(o *flags.Options) { o.AuditLogPath = "" }, "audit-log-path", "audit log"},
@@ -138,7 +143,7 @@ func TestValidateReportsAllFaults(t *testing.T) {
 	}
 	want := []string{
 		"bind-address", "etcd-prefix", "authorization-mode", "max-requests-inflight", "request-timeout",
-		"service-cluster-ip-range", "event-ttl", "logging-format", "data-dir", "audit-log-path",
+		"service-cluster-ip-range", "service-node-port-range", "endpoint-reconciler-type", "event-ttl", "logging-format", "data-dir", "audit-log-path",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("flags with faults (-want +got):\n%s", diff)

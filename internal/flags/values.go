@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 )
 
 // patient keeps the error of a value for later instead of ending the parse.
@@ -108,6 +109,15 @@ func formatPrefixes(prefixes []netip.Prefix) string {
 		texts[i] = p.String()
 	}
 	return strings.Join(texts, ",")
+}
+
+// parsePortRange reads a range of ports: a-b, or a+n for n ports more, or a single one.
+func parsePortRange(s string) (utilnet.PortRange, error) {
+	r, err := utilnet.ParsePortRange(s)
+	if err != nil || r.Size == 0 {
+		return utilnet.PortRange{}, fmt.Errorf("%q is not a range of ports such as 30000-32767", s)
+	}
+	return *r, nil
 }
 
 // tlsVersions are kube-apiserver's names, lowest first.

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/authz/rbac"
+	"github.com/gatehouse/gatehouse/internal/flags"
+	"github.com/gatehouse/gatehouse/policies"
+	"github.com/gatehouse/gatehouse/resource"
+	"github.com/gatehouse/gatehouse/store"
+	"github.com/gatehouse/gatehouse/store/embedded"
+)
+
+// startResources runs the resources of a server with all of its plugins but those named, on an etcd of its own.
+func startResources(t *testing.T, off ...string) *parts {
+	t.Helper()
+	etcd, err := embedded.Start(t.Context(), embedded.Options{Dir: t.TempDir(), UnsafeNoFsync: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(etcd.Close)
+	logger := slog.New(slog.DiscardHandler)
+	p := &parts{wiring: wiring{options: &flags.Options{AdmissionOff: off}, logger: logger}, index: rbac.New()}
+	if p.engine, err = policies.New(policies.Options{NoDefaults: true, Logger: logger}); err != nil {
+		t.Fatal(err)
+	}
+	table, err := resource.Builtin()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.mirror = store.NewMirror(store.NewEtcd(etcd.Client(), "/registry"), logger)
+	find := &finder{}
+	p.resources = resource.NewService(resource.Config{Table: table, Mirror: p.mirror, Admission: p.makeAdmission(find), Authorizer: p.chain})
+	find.service = p.resources
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- p.mirror.Run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			t.Errorf("Mirror.Run: %v", err)
+		}
+	})
+	<-p.mirror.Ready()
+	return p
+}
+
+// make creates an object and returns it as it is stored.
+func (p *parts) make(t *testing.T, plural, namespace, body string) (resource.Object, error) {
+	t.Helper()
+	info := api.RequestInfo{IsResource: true, Version: "v1", Resource: plural, Namespace: namespace, Verb: "create"}
+	result, err := p.resources.Create(t.Context(), authz.System("test", info), resource.Body{Data: []byte(body)}, resource.Write{})
+	if err != nil {
+		return nil, err
+	}
+	return result.Type.Decode(result.Item)
+}
+
+// TestQuotaIsNotOvershot creates 50 pods at once in a namespace that has room for 10.
+func TestQuotaIsNotOvershot(t *testing.T) {
+	p := startResources(t, "ServiceAccount")
+	if _, err := p.make(t, "namespaces", "", `{"metadata":{"name":"ns"}}`); err != nil {
+		t.Fatal(err)
+	}
+	o, err := p.make(t, "resourcequotas", "ns", `{"metadata":{"name":"q"},"spec":{"hard":{"pods":"10"}}}`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	q := o.(*corev1.ResourceQuota)
+	q.Status.Hard = q.Spec.Hard
+	q.Status.Used = corev1.ResourceList{"pods": *q.Spec.Hard.Pods()}
+	n := q.Status.Used["pods"]
+	n.Set(0)
+	q.Status.Used["pods"] = n
+	charged := &quotas{parts: p, all: newLister(&finder{p.resources}, "", "resourcequotas")}
+	if _, err := charged.Charge(t.Context(), q); err != nil {
+		t.Fatal(err)
+	}
+	var admitted atomic.Int32
+	var group sync.WaitGroup
+	for i := range 50 {
+		group.Go(func() {
+			_, err := p.make(t, "pods", "ns", fmt.Sprintf(
+				`{"metadata":{"name":"p%d"},"spec":{"containers":[{"name":"c","image":"i"}]}}`, i))
+			switch {
+			case err == nil:
+				admitted.Add(1)
+			case !api.IsReason(err, metav1.StatusReasonForbidden):
+				t.Error(err)
+			}
+		})
+	}
+	group.Wait()
+	list, err := charged.Quotas(t.Context(), "ns", true)
+	if err != nil || len(list) != 1 {
+		t.Fatalf("%d quotas: %v", len(list), err)
+	}
+	if n := list[0].Status.Used["pods"]; n.Value() != 10 || admitted.Load() != 10 {
+		t.Errorf("%d were admitted, %s are charged", admitted.Load(), n.String())
+	}
+}
+
+// TestPluginsAreFoundByTheirNames guards against a plugin that a flag promises to turn off and does not.
+func TestPluginsAreFoundByTheirNames(t *testing.T) {
+	p := &parts{wiring: wiring{options: &flags.Options{}}}
+	all := p.plugins(&finder{})
+	for _, name := range flags.OptionalPlugins() {
+		found := 0
+		for _, plugin := range all {
+			if plugin.name == name {
+				found++
+			}
+		}
+		if found != 1 {
+			t.Errorf("%s is there %d times", name, found)
+		}
+		p.options.AdmissionOff = append(p.options.AdmissionOff, name)
+	}
+	if chain := p.makeAdmission(&finder{}); len(chain.Mutators) != 2 {
+		t.Errorf("%d mutators are left, want the namespace's and the policies'", len(chain.Mutators))
+	}
+}
+
+// TestListerSeesChanges guards against an object that is remembered beyond its revision.
+func TestListerSeesChanges(t *testing.T) {
+	p := startResources(t)
+	l := newLister(&finder{p.resources}, "scheduling.k8s.io", "priorityclasses")
+	create := func(name string) {
+		info := api.RequestInfo{IsResource: true, Group: "scheduling.k8s.io", Version: "v1", Resource: "priorityclasses", Verb: "create"}
+		body := resource.Body{Data: []byte(`{"metadata":{"name":"` + name + `"},"value":1}`)}
+		if _, err := p.resources.Create(t.Context(), authz.System("test", info), body, resource.Write{}); err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if _, err := p.mirror.Fresh(ctx); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		create(name)
+		for range 2 {
+			if list, err := l.list(""); err != nil || len(list) != i+1 {
+				t.Errorf("%d objects, want %d: %v", len(list), i+1, err)
+			}
+		}
+	}
+}
