@@ -3,7 +3,7 @@
 
 # How long each fuzz target runs.
 FUZZTIME ?= 5s
-# Arguments of make run and make bench, such as ARGS=--secure-port=0.
+# Arguments of make run, make diff and make bench, such as ARGS=--secure-port=0.
 ARGS ?=
 
 GO ?= go
@@ -11,7 +11,7 @@ GO ?= go
 GOFUMPT = $(GO) tool -modfile=tools/go.mod gofumpt
 STATICCHECK = tool -modfile=$(CURDIR)/tools/go.mod staticcheck -checks=all
 
-.PHONY: help run build test unit stories check generate fuzz e2e bench clean
+.PHONY: help run build test unit stories check generate fuzz e2e diff conformance bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,7 +36,7 @@ check: ## format, vet, staticcheck, the picture of the packages, generated files
 	$(GO) -C e2e vet ./...
 	$(GO) -C bench vet ./...
 	$(GO) $(STATICCHECK) ./...
-	cd e2e && $(GO) $(STATICCHECK) . ./cluster
+	cd e2e && $(GO) $(STATICCHECK) . ./cluster ./diff ./cmd/diff ./soak ./conformance
 	cd bench && $(GO) $(STATICCHECK) .
 	$(GO) test ./internal/archtest ./internal/flags ./internal/openapi
 	$(GO) mod tidy -diff
@@ -61,6 +61,12 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 e2e: ## compare with the real kube-apiserver and run all stories; the first time builds it, which takes minutes
 	$(GO) -C e2e test -shuffle=on -timeout=30m ./...
+
+diff: ## send the same requests to kube-apiserver and to Gatehouse and report differences; flags in ARGS, see e2e/README.md
+	@$(GO) -C e2e run ./cmd/diff $(ARGS)
+
+conformance: ## run Kubernetes' own conformance specs against kube-apiserver and Gatehouse; about a quarter of an hour
+	GATEHOUSE_CONFORMANCE=1 $(GO) -C e2e test -count=1 -timeout=75m -v -run='^TestConformance$$' ./conformance
 
 bench: ## measure against the real kube-apiserver; prints the table of docs/performance.md
 	$(GO) -C bench run . $(ARGS)

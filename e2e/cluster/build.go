@@ -80,7 +80,7 @@ func source(p Program, e2e string) (dir, pkg string, err error) {
 	switch p {
 	case Etcd:
 		return filepath.Join(e2e, "etcd"), ".", nil
-	case KubeAPIServer, Kubectl:
+	case KubeAPIServer, KubeControllerManager, Kubectl:
 		return "", modulePath + "/cmd/" + string(p), nil
 	case Gatehouse:
 		return filepath.Dir(e2e), "./cmd/gatehouse", nil
@@ -91,7 +91,7 @@ func source(p Program, e2e string) (dir, pkg string, err error) {
 // ldflags stamps the Kubernetes version into the programs that report one:
 // modules carry no such stamp, and kubectl compares it with the server's.
 func ldflags(p Program) string {
-	if p != KubeAPIServer && p != Kubectl {
+	if p != KubeAPIServer && p != KubeControllerManager && p != Kubectl {
 		return ""
 	}
 	var flags []string

@@ -1,0 +1,123 @@
+package diff
+
+import (
+	"encoding/json"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+// volatile is what differs between two servers inside of texts.
+type volatile struct {
+	pattern *regexp.Regexp
+	by      string
+}
+
+var volatiles = []volatile{
+	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "<uid>"},
+	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "<address>"},
+	{regexp.MustCompile(`\?hash=[0-9A-F]{64,}`), "?hash=<hash>"},
+	{regexp.MustCompile(`^(\d+[dhms]){1,2}$`), "<age>"},
+	{regexp.MustCompile(`10\.0\.0\.\d+`), "<cluster-ip>"},
+	{regexp.MustCompile(`:3\d{4}/`), ":<node-port>/"},
+	{regexp.MustCompile(`current: \d+`), "current: <revision>"},
+	{regexp.MustCompile(`in record \(\d+\)`), "in record (<revision>)"},
+	{regexp.MustCompile(`X509SHA256=[0-9a-f]{64}`), "X509SHA256=<fingerprint>"},
+	{regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}(\.[A-Za-z0-9_-]+){0,2}`), "<token>"},
+}
+
+var moment = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+
+// presentTime is how far a time may be from now to be one that the server took from its clock. Times that are further away
+// come from the request and are compared.
+const presentTime = 25 * time.Hour
+
+// Normal returns a decoded answer with what must differ between two servers replaced by placeholders. That a field is set
+// is kept. The given value is not changed.
+func Normal(value any) any { return normal("", value) }
+
+func normal(key string, value any) any {
+	switch value := value.(type) {
+	case map[string]any:
+		out := make(map[string]any, len(value))
+		for k, field := range value {
+			out[k] = normal(k, field)
+			if unordered(k) {
+				sortRules(out[k])
+			}
+		}
+		return out
+	case []any:
+		out := make([]any, len(value))
+		for i, element := range value {
+			out[i] = normal(key, element)
+		}
+		return out
+	case json.Number:
+		return normalNumber(key, value)
+	case string:
+		return normalText(key, value)
+	}
+	return value
+}
+
+// unordered is true for lists whose order says nothing and differs from one answer of kube-apiserver to the next: the rules in
+// a SelfSubjectRulesReview.
+func unordered(key string) bool { return key == "resourceRules" || key == "nonResourceRules" }
+
+func sortRules(list any) {
+	if rules, ok := list.([]any); ok {
+		slices.SortFunc(rules, func(a, b any) int { return strings.Compare(text(a), text(b)) })
+	}
+}
+
+// Dry runs of kube-apiserver count on beyond the range of node ports, which ends at 32767.
+const firstNodePort, lastNodePort = 30000, 34000
+
+func normalNumber(key string, value json.Number) any {
+	n, err := value.Int64()
+	if err == nil && (key == "nodePort" || key == "healthCheckNodePort") && n >= firstNodePort && n <= lastNodePort {
+		return "<node-port>"
+	}
+	return value
+}
+
+func normalText(key, value string) any {
+	switch {
+	case value == "":
+		return value
+	case key == "uid" && !strings.Contains(value, " "):
+		return "<uid>"
+	case key == "resourceVersion" && isNumber(value):
+		return "<revision>"
+	case key == "continue":
+		return "<continue>"
+	case slices.Contains([]string{"clusterIP", "clusterIPs"}, key) && value != "None":
+		return family(value)
+	}
+	for _, v := range volatiles {
+		value = v.pattern.ReplaceAllString(value, v.by)
+	}
+	return moment.ReplaceAllStringFunc(value, func(text string) string {
+		at, err := time.Parse(time.RFC3339, text)
+		if err != nil || time.Since(at).Abs() > presentTime {
+			return text
+		}
+		if strings.Contains(text, ".") {
+			return "<now with fractions>"
+		}
+		return "<now>"
+	})
+}
+
+func isNumber(text string) bool {
+	return text != "0" && strings.Trim(text, "0123456789") == ""
+}
+
+func family(ip string) string {
+	if strings.Contains(ip, ":") {
+		return "<ipv6>"
+	}
+	return "<ipv4>"
+}
