@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -130,9 +131,52 @@ func Conflict(r schema.GroupResource, name string, why error) *Error {
 	return fromLibrary(apierrors.NewConflict(r, name, why))
 }
 
-// Invalid is 422 with one cause per field error.
+// Bounds of what a 422 tells. A body of 3 MiB can be wrong in a hundred thousand places, and whoever sent it is
+// helped by the first of them.
+const (
+	MaxCauses     = 1000
+	MaxCauseBytes = 64 << 10 // of the text of one cause
+	maxTextBytes  = 1 << 20  // of the texts of all
+)
+
+// Invalid is 422 with one cause per field error, up to [MaxCauses]. The message has the texts of the causes, each once, in the form of
+// the reference. The library that the reference uses for it puts them together in quadratic time.
 func Invalid(k schema.GroupKind, name string, errs field.ErrorList) *Error {
-	return fromLibrary(apierrors.NewInvalid(k, name, errs))
+	e := fromLibrary(apierrors.NewInvalid(k, name, nil))
+	if len(errs) == 0 {
+		return e
+	}
+	var texts []string
+	seen := make(map[string]bool, min(len(errs), MaxCauses))
+	total := 0
+	for i, err := range errs {
+		body := cutText(err.ErrorBody())
+		if total += len(body); i == MaxCauses || total > maxTextBytes {
+			texts = append(texts, fmt.Sprintf("and %d more", len(errs)-i))
+			break
+		}
+		e.Status.Details.Causes = append(e.Status.Details.Causes, metav1.StatusCause{
+			Type: metav1.CauseType(err.Type), Message: body, Field: err.Field,
+		})
+		if text := cutText(err.Error()); !seen[text] {
+			seen[text] = true
+			texts = append(texts, text)
+		}
+	}
+	all := strings.Join(texts, ", ")
+	if len(texts) > 1 {
+		all = "[" + all + "]"
+	}
+	e.Status.Message += ": " + all
+	return e
+}
+
+// cutText shortens the text of a cause to its bound without splitting a character.
+func cutText(s string) string {
+	if len(s) <= MaxCauseBytes {
+		return s
+	}
+	return strings.ToValidUTF8(s[:MaxCauseBytes], "") + "..."
 }
 
 // MethodNotAllowed is 405: the path does not have the method, or nothing has it. It does not repeat the method, which is text of

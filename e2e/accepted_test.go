@@ -17,14 +17,10 @@ func accept(where, reason string) divergence {
 
 // acceptedObjects are objects that only one of the two makes.
 func acceptedObjects() []divergence {
-	const noAPF = "Gatehouse limits by its own rules and not by these objects, which it only stores"
 	return []divergence{
 		accept(`^rbac clusterroles\.items\.\[/(admin|edit|view)\]\.rules$`, "the server aggregates roles itself, because no controller manager need be running"),
 		accept(`^discovery /version\.(gitVersion|gitCommit|buildDate)$`, "it says which server answers"),
-		accept(`^etcd\.\[/registry/(flowschemas|prioritylevelconfigurations)/`, noAPF),
 		accept(`^etcd\.\[/registry/(leases/kube-system/apiserver-|peerserverleases/)`, "there is no lease of the server's identity: servers do not proxy to each other"),
-		accept(`table of .*leases\.body\.rows\.\[kube-system/apiserver-`, "as above"),
-		accept(`^etcd\.\[/registry/configmaps/kube-system/`, "the configuration for extension servers and for old tokens comes with them"),
 	}
 }
 
@@ -33,24 +29,11 @@ func acceptedLater() []divergence {
 	const (
 		extension = "custom resources and aggregated servers are not there yet"
 		node      = "what needs a node or a controller is not there yet"
-		defaults  = "the defaults of each kind are not there yet"
-		addresses = "addresses and ports are not handed out yet"
-		checks    = "each kind's own validation is not there yet"
 	)
 	return []divergence{
 		accept(`(apiextensions|apiregistration)\.k8s\.io`, extension),
 		accept(`^create objects\.\[Warning: this server (stores|has its own limits)`, "who writes an object that has no effect here is told so"),
-		accept(`^create objects\.\[Warning: v1 Endpoints is deprecated`, "deprecations are not announced yet"),
 		accept(`\[(nodes|pods|services)(/|\]\.subresources\.\[)(attach|ephemeralcontainers|eviction|exec|log|portforward|proxy|resize)\]$`, node),
-		accept(`\.spec\.(dnsPolicy|enableServiceLinks|preemptionPolicy|priority|restartPolicy|schedulerName|securityContext|terminationGracePeriodSeconds|tolerations)$`, defaults),
-		accept(`\.spec\.containers\.\[[a-z]+\]\.(imagePullPolicy|terminationMessagePath|terminationMessagePolicy|ports\[0\]\.protocol)$`, defaults),
-		accept(`\[/node-1\]\.spec\.(podCIDRs|taints)$`, defaults),
-		accept(`table of /apis/batch/v1/jobs\.body\.rows\.\[default/job\]`, defaults),
-		accept(`^etcd\.\[/registry/priorityclasses/system-`, defaults),
-		accept(`^etcd\.\[/registry/(ranges|servicecidrs|ipaddresses|services/specs/default/kubernetes)`, addresses),
-		accept(`table of /api/v1/services\.body\.rows\.\[default/(kubernetes|svc|svc-np)\]`, addresses),
-		accept(`^answer to a pod without containers\.`, checks),
-		accept(`^answer to a finalizer too late\.body\.details\.causes$`, "kube-apiserver finds the same fault twice"),
 	}
 }
 
@@ -64,12 +47,9 @@ func acceptedTexts() []divergence {
 		accept(`^answer to (half of an object|an array|a word)\.body\.message$`, "the body is not repeated in the message"),
 		accept(`^answer to (another kind|another version|a delete with another kind|a JSON patch that is no array)\.body\.message$`, goTypes),
 		accept(`^answer to impersonation of groups alone\.body\.message$`, goTypes),
-		accept(`^answer to another role in a binding\.body`, goTypes),
 		accept(`^answer to a merge (with an unknown field, strict|of another kind|of another type)\.body`, "the object is not repeated in the message"),
 		accept(`^answer to a strategic merge that is broken\.body\.message$`, own),
-		accept(`^answer to (an unknown method|an answer in HTML|a patch of an unknown type)\.body`, own),
 		accept(`^answer to (a limit that is no number|a list at a version that is none|a page after garbage)\.body\.message$`, own),
-		accept(`^answer to a table with an unknown part\.body\.message$`, own),
 		accept(`^answer to a delete of another (uid|version)\.body`, own),
 		accept(`^answer to another uid\.body\.message$`, own),
 		accept(`^answer to a review of a forged token\.body\.status\.error$`, own),

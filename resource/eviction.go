@@ -120,6 +120,10 @@ func (e *eviction) announce(ctx context.Context) attempt {
 func (e *eviction) remove(ctx context.Context) attempt {
 	return func(now state) (*store.Item, Result, error) {
 		pod, err := e.expected(now)
+		if err == nil {
+			// The pod may have become one that a budget protects since it was decided about; what has been charged is not charged twice.
+			err = e.allow(ctx, pod)
+		}
 		if err != nil {
 			return nil, Result{}, err
 		}

@@ -2,14 +2,13 @@ package resource
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	"k8s.io/apimachinery/pkg/api/validation"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -164,22 +163,46 @@ const (
 		"in 1.20+, and may reject such requests as early as 1.24; please fix your requests; duplicate UID(s) observed: %v"
 )
 
+// referenceKey is an owner reference as a key of a map, so that finding those that stand there twice takes linear time.
+type referenceKey struct {
+	apiVersion, kind, name string
+	uid                    types.UID
+	controller, block      tristate
+}
+
+// tristate is a *bool by value: 0 for nil, 1 for false, 2 for true.
+type tristate int8
+
+func tristateOf(b *bool) tristate {
+	switch {
+	case b == nil:
+		return 0
+	case *b:
+		return 2
+	}
+	return 1
+}
+
 // uniqueOwners drops owner references that stand there twice, and warns in the words of one of the formats above.
 func uniqueOwners(o Object, format string, w Write) {
 	owners := o.GetOwnerReferences()
 	if len(owners) < 2 {
 		return
 	}
+	seen := make(map[referenceKey]bool, len(owners))
 	var unique []metav1.OwnerReference
 	var twice []string
 	for _, owner := range owners {
-		if slices.ContainsFunc(unique, func(u metav1.OwnerReference) bool {
-			return u.UID == owner.UID && apiequality.Semantic.DeepEqual(u, owner)
-		}) {
-			twice = append(twice, string(owner.UID))
-		} else {
-			unique = append(unique, owner)
+		key := referenceKey{
+			owner.APIVersion, owner.Kind, owner.Name, owner.UID,
+			tristateOf(owner.Controller), tristateOf(owner.BlockOwnerDeletion),
 		}
+		if seen[key] {
+			twice = append(twice, string(owner.UID))
+			continue
+		}
+		seen[key] = true
+		unique = append(unique, owner)
 	}
 	if len(twice) > 0 {
 		w.Warnings.Add(fmt.Sprintf(format, strings.Join(twice, ", ")))

@@ -14,6 +14,7 @@ type Checker struct {
 	steps    []pathStep
 	frames   []frame
 	errs     field.ErrorList
+	failed   int // errors found, of which the first maxErrors are kept
 	warnings []string
 }
 
@@ -58,11 +59,17 @@ func (c *Checker) At(name string, more ...string) *field.Path {
 	return field.NewPath(name, more...)
 }
 
+// maxErrors is how many errors of one object are kept. An answer holds fewer.
+const maxErrors = 2000
+
 // Add records errors.
-func (c *Checker) Add(errs ...*field.Error) { c.errs = append(c.errs, errs...) }
+func (c *Checker) Add(errs ...*field.Error) {
+	c.failed += len(errs)
+	c.errs = append(c.errs, errs[:min(len(errs), maxErrors-len(c.errs))]...)
+}
 
 // Failed is how many errors there are so far; a function may compare it to learn whether a part of its work found any.
-func (c *Checker) Failed() int { return len(c.errs) }
+func (c *Checker) Failed() int { return c.failed }
 
 // Warn tells the client something in a Warning header. Warnings of an object that is refused are not sent.
 func (c *Checker) Warn(text string) { c.warnings = append(c.warnings, text) }
