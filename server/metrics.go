@@ -44,10 +44,12 @@ type seriesKey struct {
 	verb, sub, scope     string
 	component            string
 	group, version, name string
+	dryRun               bool
 }
 
 // series is what is counted about one kind of request.
 type series struct {
+	dryRun    string   // the label
 	labels    []string // verb, group, version, resource, subresource, scope, component
 	ok        prometheus.Counter
 	seconds   prometheus.Observer
@@ -78,7 +80,7 @@ func newMetrics(registry *prometheus.Registry, table *resource.Table, known func
 	m := &metrics{
 		table: table, known: known, series: map[seriesKey]*series{},
 		total:     counter("apiserver_request_total", "Requests answered, by verb, dry run, resource, scope and response code.", append([]string{"code", "dry_run"}, labels...)),
-		seconds:   histogram("apiserver_request_duration_seconds", "Time from the request's head to the end of its answer.", requestBuckets, labels),
+		seconds:   histogram("apiserver_request_duration_seconds", "Time from the request's head to the end of its answer.", requestBuckets, append([]string{"dry_run"}, labels...)),
 		objective: histogram("apiserver_request_sli_duration_seconds", "The same, as service level objectives are stated about it. Nothing here waits for webhooks yet.", objectiveBuckets, labels),
 		sizes:     histogram("apiserver_response_sizes", "Bytes of answers that are not streams, as sent.", sizeBuckets, labels),
 		running:   gauge("apiserver_longrunning_requests", "Watches and other streams that are open.", labels),
@@ -108,7 +110,7 @@ func (m *metrics) begin(info api.RequestInfo, longRunning bool) func() {
 	gauge := m.mutating
 	switch {
 	case longRunning:
-		gauge = m.of(info, false).running
+		gauge = m.of(info, outcome{}).running
 	case info.IsReadOnly():
 		gauge = m.readOnly
 	}
@@ -128,7 +130,7 @@ type outcome struct {
 
 // observe counts one finished request.
 func (m *metrics) observe(info api.RequestInfo, o outcome) {
-	s := m.of(info, o.apply)
+	s := m.of(info, o)
 	s.answered(m, o).Inc()
 	if o.code == http.StatusTooManyRequests {
 		m.ended.WithLabelValues(append([]string{strconv.Itoa(o.code)}, s.labels...)...).Inc()
@@ -145,22 +147,19 @@ func (m *metrics) observe(info api.RequestInfo, o outcome) {
 
 // answered is the counter of the outcome. The most frequent one is remembered.
 func (s *series) answered(m *metrics, o outcome) prometheus.Counter {
-	if o.code == http.StatusOK && !o.dryRun {
+	if o.code == http.StatusOK {
 		return s.ok
 	}
-	dry := ""
-	if o.dryRun {
-		dry = "All"
-	}
-	return m.total.WithLabelValues(append([]string{strconv.Itoa(o.code), dry}, s.labels...)...)
+	return m.total.WithLabelValues(append([]string{strconv.Itoa(o.code), s.dryRun}, s.labels...)...)
 }
 
 // of finds the series of a request.
-func (m *metrics) of(info api.RequestInfo, apply bool) *series {
+func (m *metrics) of(info api.RequestInfo, o outcome) *series {
 	key := m.key(info)
-	if apply {
+	if o.apply {
 		key.verb = "APPLY"
 	}
+	key.dryRun = o.dryRun
 	m.mu.RLock()
 	s := m.series[key]
 	m.mu.RUnlock()
@@ -168,10 +167,12 @@ func (m *metrics) of(info api.RequestInfo, apply bool) *series {
 		return s
 	}
 	labels := []string{key.verb, key.group, key.version, key.name, key.sub, key.scope, key.component}
-	s = &series{
-		labels: labels, seconds: m.seconds.WithLabelValues(labels...), objective: m.objective.WithLabelValues(labels...),
-		ok: m.total.WithLabelValues(append([]string{"200", ""}, labels...)...), running: m.running.WithLabelValues(labels...),
+	s = &series{labels: labels, objective: m.objective.WithLabelValues(labels...), running: m.running.WithLabelValues(labels...)}
+	if key.dryRun {
+		s.dryRun = "All"
 	}
+	s.seconds = m.seconds.WithLabelValues(append([]string{s.dryRun}, labels...)...)
+	s.ok = m.total.WithLabelValues(append([]string{"200", s.dryRun}, labels...)...)
 	if key.verb == "GET" || key.verb == "LIST" {
 		s.sizes = m.sizes.WithLabelValues(labels...)
 	}

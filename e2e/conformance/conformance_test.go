@@ -118,7 +118,8 @@ func startReference(t *testing.T) *cluster.Server {
 // what is not the API: specs of the suite make pods that the hardened profile refuses.
 func startGatehouse(t *testing.T) *cluster.Server {
 	t.Helper()
-	dir, data := t.TempDir(), t.TempDir()
+	dir := t.TempDir()
+	data := filepath.Join(dir, "data")
 	etcd := startEtcd(t)
 	s, err := cluster.StartGatehouse(starting(t), dir, cluster.GatehouseOptions{
 		DataDir: data, EtcdURL: etcd.URL,

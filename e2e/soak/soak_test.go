@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"path/filepath"
 	"sync"
 	"testing"
 	"time"
@@ -236,7 +237,7 @@ func startGatehouse(t *testing.T) *cluster.Server {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), startTimeout)
 	t.Cleanup(cancel)
-	s, err := cluster.StartGatehouse(ctx, t.TempDir(), cluster.GatehouseOptions{DataDir: t.TempDir()})
+	s, err := cluster.StartGatehouse(ctx, t.TempDir(), cluster.GatehouseOptions{DataDir: filepath.Join(t.TempDir(), "data")})
 	if err != nil {
 		t.Fatal(err)
 	}
