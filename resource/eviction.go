@@ -52,8 +52,9 @@ func (s *Service) evict(ctx context.Context, p authz.Permit, t *Type, v *policyv
 		return nil, err
 	}
 	e := &eviction{s: s, pods: t, options: options, w: w}
+	// The pod is the one that the client is authorized for, whatever admission has made of the names in the object.
 	for _, attempt := range []attempt{e.announce(ctx), e.remove(ctx)} {
-		if _, err := s.optimistic(ctx, t, v.Namespace, v.Name, true, attempt); err != nil {
+		if _, err := s.optimistic(ctx, t, p.Info().Namespace, p.Info().Name, true, attempt); err != nil {
 			return nil, err
 		}
 		if w.Options.DryRun {

@@ -1,9 +1,15 @@
 package resource_test
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"testing"
+
+	policyv1 "k8s.io/api/policy/v1"
+
+	"github.com/gatehouse/gatehouse/admission"
+	"github.com/gatehouse/gatehouse/resource"
 )
 
 const (
@@ -126,5 +132,32 @@ func TestPartsOfPods(t *testing.T) {
 	}
 	if at(t, debugged, "spec.ephemeralContainers") == nil || at(t, debugged, "metadata.generation") != float64(3) {
 		t.Errorf("ephemeralcontainers wrote none: %s", debugged)
+	}
+}
+
+// renamer makes every eviction one of another pod.
+type renamer struct{}
+
+func (renamer) Mutate(_ context.Context, a *admission.Attributes) error {
+	if v, ok := a.Object.(*policyv1.Eviction); ok {
+		v.Name, v.Namespace = "other", "kube-system"
+	}
+	return nil
+}
+
+// TestEvictionIsOfTheAuthorizedPod guards the pods that a client may not evict from what admission makes of the names in an eviction.
+func TestEvictionIsOfTheAuthorizedPod(t *testing.T) {
+	c := start(t, func(cfg *resource.Config, _ *cluster) {
+		cfg.Admission.Mutators = append(cfg.Admission.Mutators, renamer{})
+	})
+	c.runs(t, "mine")
+	c.runs(t, "other")
+	if got := c.evict(t, "mine", eviction("mine")); got != 0 {
+		t.Errorf("code %d", got)
+	}
+	for name, want := range map[string]bool{"mine": true, "other": false} {
+		if gone := at(t, c.must(t, "get", podsPath+"/"+name, ""), "metadata.deletionTimestamp") != nil; gone != want {
+			t.Errorf("%s is being deleted: %v, want %v", name, gone, want)
+		}
 	}
 }

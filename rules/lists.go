@@ -10,7 +10,7 @@ import (
 )
 
 // Each asks the rules of every element of a list, or value of a map. Values of a map have nothing older to be compared with
-// unless their key was there before; elements of a list have the old element with an equal key as [EachBy] finds it, here none.
+// unless their key was there before, and elements of a list never have.
 // The values of maps get no defaults.
 func Each(rules ...Rule) Rule {
 	return ruleFunc(func(t reflect.Type) (step, error) {
@@ -25,30 +25,7 @@ func Each(rules ...Rule) Rule {
 		if t.Kind() == reflect.Map {
 			return step{check: eachOfMap(steps)}, nil
 		}
-		return step{fill: fillEach(steps), check: eachOfList(steps, nil)}, nil
-	})
-}
-
-// EachBy is [Each] for a list whose elements T are known by a key: an element's old value is the one that had its key.
-func EachBy[T any, K comparable](key func(*T) K, rules ...Rule) Rule {
-	return ruleFunc(func(t reflect.Type) (step, error) {
-		if t.Kind() != reflect.Slice || t.Elem() != reflect.TypeFor[T]() {
-			return step{}, fmt.Errorf("%s is not a list of %s", t, reflect.TypeFor[T]())
-		}
-		steps, err := compileAll(t.Elem(), rules)
-		if err != nil {
-			return step{}, err
-		}
-		find := func(v, old reflect.Value) reflect.Value {
-			k := key(pointer[T](v, false))
-			for i := range old.Len() {
-				if key(pointer[T](old.Index(i), false)) == k {
-					return old.Index(i)
-				}
-			}
-			return reflect.Value{}
-		}
-		return step{fill: fillEach(steps), check: eachOfList(steps, find)}, nil
+		return step{fill: fillEach(steps), check: eachOfList(steps)}, nil
 	})
 }
 
@@ -71,20 +48,15 @@ func fillEach(steps []step) func(reflect.Value) {
 	}
 }
 
-func eachOfList(steps []step, find func(v, old reflect.Value) reflect.Value) func(*Checker, reflect.Value, reflect.Value) bool {
-	return func(c *Checker, v, old reflect.Value) bool {
+func eachOfList(steps []step) func(*Checker, reflect.Value, reflect.Value) bool {
+	return func(c *Checker, v, _ reflect.Value) bool {
 		v, ok := deref(v)
 		if !ok {
 			return true
 		}
-		old, _ = deref(old)
 		for i := range v.Len() {
-			var before reflect.Value
-			if find != nil && old.IsValid() {
-				before = find(v.Index(i), old)
-			}
 			depth := c.enterIndex(i)
-			runAll(steps, c, v.Index(i), before)
+			runAll(steps, c, v.Index(i), reflect.Value{})
 			c.leave(depth)
 		}
 		return true

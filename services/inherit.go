@@ -51,7 +51,7 @@ func keepAllocated(svc, old *corev1.Service) {
 
 // keepNodePorts gives ports the node ports that ports of the same name had, unless these are in use in the new state.
 func keepNodePorts(svc, old *corev1.Service) {
-	now, was := nodePorts(svc), nodePorts(old)
+	now, was := portSet(svc), portSet(old)
 	byName := map[string]int32{}
 	for _, p := range old.Spec.Ports {
 		byName[p.Name] = p.NodePort
@@ -59,7 +59,7 @@ func keepNodePorts(svc, old *corev1.Service) {
 	for i := range svc.Spec.Ports {
 		p := &svc.Spec.Ports[i]
 		had := byName[p.Name]
-		if p.NodePort == 0 && !(slices.Contains(now, int(had)) && slices.Contains(was, int(had))) {
+		if p.NodePort == 0 && !(now[int(had)] && was[int(had)]) {
 			p.NodePort = had
 		}
 	}
@@ -115,7 +115,7 @@ func dropUnused(svc, old *corev1.Service) {
 			s.IPFamilyPolicy = nil
 		}
 	}
-	if opensPorts(old) && !opensPorts(svc) && subset(nodePorts(svc), nodePorts(old)) {
+	if opensPorts(old) && !opensPorts(svc) && subset(nodePorts(svc), portSet(old)) {
 		for i := range s.Ports {
 			s.Ports[i].NodePort = 0
 		}
@@ -143,8 +143,8 @@ func external(svc *corev1.Service) bool {
 }
 
 // subset reports whether all has each element of part.
-func subset(part, all []int) bool {
-	return !slices.ContainsFunc(part, func(p int) bool { return !slices.Contains(all, p) })
+func subset(part []int, all map[int]bool) bool {
+	return !slices.ContainsFunc(part, func(p int) bool { return !all[p] })
 }
 
 // equal compares what the pointers lead to; nil is equal to nil only.

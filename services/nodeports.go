@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -48,10 +47,10 @@ func (h *hold) takePorts(ctx context.Context, svc, old *corev1.Service) error {
 // settled reports whether an update neither adds nor changes node ports, as most do not: then there is nothing to read.
 func settled(svc, old *corev1.Service) bool {
 	seen := map[corev1.ServicePort]bool{}
-	was := nodePorts(old)
+	was := portSet(old)
 	for _, p := range svc.Spec.Ports {
 		key := corev1.ServicePort{Protocol: p.Protocol, NodePort: p.NodePort}
-		if (p.NodePort == 0 && wantsPorts(svc)) || (p.NodePort != 0 && (seen[key] || !slices.Contains(was, int(p.NodePort)))) {
+		if (p.NodePort == 0 && wantsPorts(svc)) || (p.NodePort != 0 && (seen[key] || !was[int(p.NodePort)])) {
 			return false
 		}
 		seen[key] = true
@@ -61,8 +60,9 @@ func settled(svc, old *corev1.Service) bool {
 
 // freePorts notes what the new state no longer has.
 func (h *hold) freePorts(svc, old *corev1.Service) {
+	now := portSet(svc)
 	for _, port := range nodePorts(old) {
-		if (opensPorts(old) && !opensPorts(svc)) || (opensPorts(svc) && !slices.Contains(nodePorts(svc), port)) {
+		if (opensPorts(old) && !opensPorts(svc)) || (opensPorts(svc) && !now[port]) {
 			h.freedPorts = append(h.freedPorts, port)
 		}
 	}
@@ -76,6 +76,32 @@ type portPlan struct {
 	bits   bits
 	dryRun bool
 	taken  []int
+
+	dryTaken map[int]bool // the same ports in a dry run, which does not write them into the bits
+	highest  int          // of taken
+}
+
+// takes notes that a port is taken.
+func (p *portPlan) takes(port int) {
+	if len(p.taken) == 0 || port > p.highest {
+		p.highest = port
+	}
+	p.taken = append(p.taken, port)
+	if p.dryRun {
+		if p.dryTaken == nil {
+			p.dryTaken = map[int]bool{}
+		}
+		p.dryTaken[port] = true
+	}
+}
+
+// portSet is [nodePorts] as a set. Requests have as many ports as fit in them: they are not validated yet.
+func portSet(svc *corev1.Service) map[int]bool {
+	set := map[int]bool{}
+	for _, port := range nodePorts(svc) {
+		set[port] = true
+	}
+	return set
 }
 
 // run gives the ports of svc their node ports.
@@ -98,6 +124,7 @@ func (p *portPlan) run(svc, old *corev1.Service) error {
 // assignNew serves a new Service. Ports with the same number, which differ in protocol, share a node port.
 func (p *portPlan) assignNew(svc *corev1.Service) error {
 	shared := map[int32]int{}
+	wanted := askedFor(svc.Spec.Ports)
 	for i := range svc.Spec.Ports {
 		port := &svc.Spec.Ports[i]
 		if port.NodePort == 0 && !wantsPorts(svc) {
@@ -106,7 +133,7 @@ func (p *portPlan) assignNew(svc *corev1.Service) error {
 		have, seen := shared[port.Port], shared[port.Port] != 0
 		switch {
 		case !seen:
-			asked := askedFor(port.Port, svc.Spec.Ports)
+			asked := wanted[port.Port]
 			taken, err := p.takeOrNext(asked)
 			if err != nil {
 				return portRefused(svc, i, asked, err)
@@ -123,14 +150,15 @@ func (p *portPlan) assignNew(svc *corev1.Service) error {
 	return nil
 }
 
-// askedFor is the node port that any of the ports with the number asks for, or 0.
-func askedFor(number int32, ports []corev1.ServicePort) int {
+// askedFor is, by number, the node port that the first of the ports with the number asks for that asks for any.
+func askedFor(ports []corev1.ServicePort) map[int32]int {
+	asked := map[int32]int{}
 	for _, p := range ports {
-		if p.Port == number && p.NodePort != 0 {
-			return int(p.NodePort)
+		if p.NodePort != 0 && asked[p.Port] == 0 {
+			asked[p.Port] = int(p.NodePort)
 		}
 	}
-	return 0
+	return asked
 }
 
 // assignChanged serves a Service that exists.
@@ -139,9 +167,8 @@ func (p *portPlan) assignChanged(svc, old *corev1.Service) error {
 		protocol corev1.Protocol
 		port     int32
 	}
-	had := nodePorts(old)
+	have := portSet(old) // and what is taken here
 	seen := map[pair]bool{}
-	var taken []int
 	for i := range svc.Spec.Ports {
 		port := &svc.Spec.Ports[i]
 		switch {
@@ -153,11 +180,11 @@ func (p *portPlan) assignChanged(svc, old *corev1.Service) error {
 				return portRefused(svc, i, 0, err)
 			}
 			port.NodePort = int32(next) //nolint:gosec // A port number.
-		case !slices.Contains(had, int(port.NodePort)) && !slices.Contains(taken, int(port.NodePort)):
+		case !have[int(port.NodePort)]:
 			if err := p.take(int(port.NodePort)); err != nil {
 				return portRefused(svc, i, int(port.NodePort), err)
 			}
-			taken = append(taken, int(port.NodePort))
+			have[int(port.NodePort)] = true
 		}
 		key := pair{port.Protocol, port.NodePort}
 		if seen[key] {
@@ -205,13 +232,13 @@ func (p *portPlan) takeOrNext(port int) (int, error) {
 // take takes one port. A dry run does not ask whether it is of the range.
 func (p *portPlan) take(port int) error {
 	if p.dryRun {
-		if p.bits.has(port) || slices.Contains(p.taken, port) {
+		if p.bits.has(port) || p.dryTaken[port] {
 			return errPortTaken
 		}
 	} else if err := p.bits.take(port); err != nil {
 		return err
 	}
-	p.taken = append(p.taken, port)
+	p.takes(port)
 	return nil
 }
 
@@ -224,11 +251,11 @@ func (p *portPlan) next() (int, error) {
 	var err error
 	if p.dryRun {
 		if port = dryRunPorts + 1; len(p.taken) > 0 {
-			port = slices.Max(p.taken) + 1
+			port = p.highest + 1
 		}
 	} else if port, err = p.bits.next(); err != nil {
 		return 0, err
 	}
-	p.taken = append(p.taken, port)
+	p.takes(port)
 	return port, nil
 }

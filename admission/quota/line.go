@@ -2,6 +2,9 @@ package quota
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"time"
@@ -81,11 +84,27 @@ func (q *ResourceQuota) run(ctx context.Context, l *line) {
 			return
 		}
 		q.mu.Unlock()
-		q.chargeAll(ctx, l, batch)
+		q.decideAll(ctx, l, batch)
 		for _, r := range batch {
 			close(r.done)
 		}
 	}
+}
+
+var errPanic = errors.New("charging the quotas caused a panic")
+
+// decideAll is chargeAll, after which all are decided even if it panics: there is no request here whose end that would be, so it would end
+// the process.
+func (q *ResourceQuota) decideAll(ctx context.Context, l *line, batch []*request) {
+	defer func() {
+		p := recover()
+		if p == nil {
+			return
+		}
+		err := fmt.Errorf("%w: a value of type %T\n%s", errPanic, p, debug.Stack()) // the value itself may hold parts of an object
+		finish(batch, api.Internal(err))
+	}()
+	q.chargeAll(ctx, l, batch)
 }
 
 // chargeAll decides all of the batch. A quota that could not be charged is read again, and those who wait for it are judged by what it has

@@ -337,3 +337,17 @@ func TestChargeThatFailsRefuses(t *testing.T) {
 		t.Errorf("code %d", code)
 	}
 }
+
+// TestPanicRefuses guards the process, and the line behind: charging is done outside of the requests, where a panic would end all of them.
+func TestPanicRefuses(t *testing.T) {
+	b := &books{quotas: []*corev1.ResourceQuota{limit("q", "pods", "2")}}
+	b.before = func(*corev1.ResourceQuota) { panic("a bug") }
+	p := plugin(b, things{})
+	if code, message := refusal(t, p.Validate(t.Context(), podCreation(container("c")))); code != 500 || strings.Contains(message, "a bug") {
+		t.Errorf("%d %s", code, message)
+	}
+	b.before = nil
+	if err := p.Validate(t.Context(), podCreation(container("c"))); err != nil {
+		t.Errorf("the next one: %v", err)
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -89,7 +90,13 @@ func (p *parts) bootstrapOnce(ctx context.Context) error {
 		if err := p.keepDefaultCIDR(all); err != nil {
 			return err
 		}
-		return p.repairAllocations(all)
+		// An object that cannot be decoded keeps the repair from being done, now and later, but not the server from serving the others.
+		err := p.repairAllocations(all)
+		if errors.Is(err, errUndecodable) {
+			p.logger.Warn("service addresses and node ports are not repaired", "err", err)
+			return nil
+		}
+		return err
 	})
 	return group.Wait()
 }

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"sync"
@@ -92,30 +93,35 @@ const (
 	ipAddresses = "ipaddresses"
 )
 
-// CIDRs implements services.Objects.
+// CIDRs implements services.Objects. One that cannot be decoded is left out: no addresses are taken of it, and none of its own are let go,
+// so Services can go on being made.
 func (s *serviceObjects) CIDRs(ctx context.Context, fresh bool) ([]*networkingv1.ServiceCIDR, error) {
 	if fresh {
 		if _, err := s.p.mirror.Fresh(ctx); err != nil {
 			return nil, err
 		}
 	}
-	return s.cidrs.list(s.p.resources, resourceOf(networkingv1.GroupName, cidrs)), nil
+	list, err := s.cidrs.list(s.p.resources, resourceOf(networkingv1.GroupName, cidrs))
+	if err != nil {
+		s.p.logger.Warn("a ServiceCIDR cannot be decoded and counts as not there", "err", err)
+	}
+	return list, nil
 }
 
-// Services implements services.Objects.
+// Services implements services.Objects. One that cannot be decoded is an error, or what it has would be given to others.
 func (s *serviceObjects) Services(ctx context.Context) ([]*corev1.Service, error) {
 	if _, err := s.p.mirror.Fresh(ctx); err != nil {
 		return nil, err
 	}
-	return cached[*corev1.Service](s.p.resources, resourceOf("", "services")), nil
+	return complete[*corev1.Service](s.p.resources, resourceOf("", "services"))
 }
 
-// IPAddresses implements services.Objects.
+// IPAddresses implements services.Objects. One that cannot be decoded is an error, as for Services.
 func (s *serviceObjects) IPAddresses(ctx context.Context) ([]*networkingv1.IPAddress, error) {
 	if _, err := s.p.mirror.Fresh(ctx); err != nil {
 		return nil, err
 	}
-	return cached[*networkingv1.IPAddress](s.p.resources, resourceOf(networkingv1.GroupName, ipAddresses)), nil
+	return complete[*networkingv1.IPAddress](s.p.resources, resourceOf(networkingv1.GroupName, ipAddresses))
 }
 
 // Taken implements services.Addresses.
@@ -160,8 +166,22 @@ func (s *serviceObjects) Delete(ctx context.Context, name string, uid types.UID)
 // cached decodes what the cache of a resource holds. What cannot be decoded is left out.
 func cached[T resource.Object](s *resource.Service, info api.RequestInfo) []T {
 	var v view[T]
-	return v.list(s, info)
+	list, _ := v.list(s, info)
+	return list
 }
+
+// complete is cached for those who take what is not in the list for not there: it fails where an object cannot be decoded.
+func complete[T resource.Object](s *resource.Service, info api.RequestInfo) ([]T, error) {
+	var v view[T]
+	list, err := v.list(s, info)
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// errUndecodable is in the chain of the errors about stored objects that cannot be decoded. They stay until somebody repairs the data.
+var errUndecodable = errors.New("a stored object cannot be decoded")
 
 // view lists a resource and decodes each of its objects once per change. What it returns is shared and not to be changed.
 type view[T resource.Object] struct {
@@ -169,21 +189,26 @@ type view[T resource.Object] struct {
 	known map[*store.Item]T // guarded by mu
 }
 
-func (v *view[T]) list(s *resource.Service, info api.RequestInfo) []T {
+// list returns all objects that can be decoded, and an error that names the first of those that cannot.
+func (v *view[T]) list(s *resource.Service, info api.RequestInfo) ([]T, error) {
 	t, ok := s.Table.Lookup(info.Group, info.Version, info.Resource)
 	if !ok {
-		return nil
+		return nil, nil
 	}
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	now := map[*store.Item]T{}
 	var list []T
+	var failed error
 	cache := s.Cache(t)
 	cache.Snapshot().Ascend(cache.Prefix(), "", func(item *store.Item) bool {
 		o, ok := v.known[item]
 		if !ok {
 			decoded, err := t.Decode(item)
 			if err != nil {
+				if failed == nil {
+					failed = fmt.Errorf("%w: %s: %w", errUndecodable, item.Key, err)
+				}
 				return true
 			}
 			o = decoded.(T)
@@ -193,7 +218,7 @@ func (v *view[T]) list(s *resource.Service, info api.RequestInfo) []T {
 		return true
 	})
 	v.known = now
-	return list
+	return list, failed
 }
 
 // repairAllocations makes the records of addresses and node ports what the services say.

@@ -6,7 +6,9 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"math/big"
+	"strings"
 	"testing"
 	"time"
 
@@ -112,4 +114,32 @@ func authority(t *testing.T, serial int64, until time.Time) []byte {
 		t.Fatal(err)
 	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})
+}
+
+// TestUndecodableObjectsAreNotAbsent guards what they have: a repair that does not know of them would give it to others.
+func TestUndecodableObjectsAreNotAbsent(t *testing.T) {
+	p := startResources(t)
+	objects := &serviceObjects{p: p}
+	lists := map[string]func() error{
+		"services/specs/ns/x":  func() error { _, err := objects.Services(t.Context()); return err },
+		"ipaddresses/10.0.0.1": func() error { _, err := objects.IPAddresses(t.Context()); return err },
+	}
+	for key, list := range lists {
+		if err := list(); err != nil {
+			t.Errorf("%s: before: %v", key, err)
+		}
+		if _, err := p.mirror.Etcd().Create(t.Context(), p.mirror.Etcd().Prefix()+"/"+key, []byte("{"), 0); err != nil {
+			t.Fatal(err)
+		}
+		if err := list(); !errors.Is(err, errUndecodable) || !strings.Contains(err.Error(), key) {
+			t.Errorf("%s: %v", key, err)
+		}
+	}
+	key := p.mirror.Etcd().Prefix() + "/servicecidrs/x"
+	if _, err := p.mirror.Etcd().Create(t.Context(), key, []byte("{"), 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := objects.CIDRs(t.Context(), true); err != nil {
+		t.Errorf("Services cannot be made because of one ServiceCIDR: %v", err)
+	}
 }

@@ -66,10 +66,12 @@ func checkUsages(c *rules.Checker, s, old *certificatesv1.CertificateSigningRequ
 	if old != nil && len(slices.Compact(slices.Sorted(slices.Values(old.Usages)))) < len(old.Usages) {
 		return
 	}
+	seen := make(map[certificatesv1.KeyUsage]bool, len(s.Usages))
 	for i, u := range s.Usages {
-		if slices.Contains(s.Usages[:i], u) {
+		if seen[u] {
 			c.Add(field.Duplicate(c.At("usages").Index(i), u))
 		}
+		seen[u] = true
 	}
 }
 

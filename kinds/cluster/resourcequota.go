@@ -37,12 +37,38 @@ func checkQuotaAmounts(c *rules.Checker, list, _ *corev1.ResourceList) {
 	}
 }
 
+// maxUnfit bounds the errors about resources that do not fit scopes. There can be as many as scopes times resources, and answers hold fewer.
+const maxUnfit = 2000
+
+// unfitted counts the resources that do not fit a scope, once for each scope there is, and no more than left of them in all.
+type unfitted struct {
+	hard  corev1.ResourceList
+	known map[corev1.ResourceQuotaScope]int
+	left  int
+}
+
+func unfittedOf(hard corev1.ResourceList) *unfitted {
+	return &unfitted{hard: hard, known: map[corev1.ResourceQuotaScope]int{}, left: maxUnfit}
+}
+
+func (u *unfitted) count(scope corev1.ResourceQuotaScope) int {
+	n, ok := u.known[scope]
+	if !ok {
+		n = len(unfit(scope, u.hard))
+		u.known[scope] = n
+	}
+	n = min(n, u.left)
+	u.left -= n
+	return n
+}
+
 func checkScopes(c *rules.Checker, spec, _ *corev1.ResourceQuotaSpec) {
+	unfit := unfittedOf(spec.Hard)
 	for _, scope := range spec.Scopes {
 		if !isScope(scope) {
 			c.Add(field.Invalid(c.At("scopes"), spec.Scopes, "unsupported scope"))
 		}
-		for range unfit(scope, spec.Hard) {
+		for range unfit.count(scope) {
 			c.Add(field.Invalid(c.At("scopes"), spec.Scopes, "unsupported scope applied to resource"))
 		}
 	}
@@ -57,11 +83,12 @@ func checkScopeSelector(c *rules.Checker, spec, _ *corev1.ResourceQuotaSpec) {
 	}
 	at := func(name string) *field.Path { return c.At("scopeSelector", "matchExpressions", name) }
 	var scopes []corev1.ResourceQuotaScope
+	unfit := unfittedOf(spec.Hard)
 	for _, r := range spec.ScopeSelector.MatchExpressions {
 		if !isScope(r.ScopeName) {
 			c.Add(field.Invalid(at("scopeName"), r.ScopeName, "unsupported scope"))
 		}
-		for range unfit(r.ScopeName, spec.Hard) {
+		for range unfit.count(r.ScopeName) {
 			c.Add(field.Invalid(c.At("scopeSelector", "matchExpressions"), rules.Shown(spec.ScopeSelector), "unsupported scope applied to resource"))
 		}
 		checkScopeOperator(c, r, at)

@@ -92,7 +92,8 @@ func listMapErrors(s *apiextensions.JSONSchemaProps, at *field.Path) (errs field
 	case s.Items.Schema.Type != "object":
 		return append(errs, field.Invalid(items.Child("type"), s.Items.Schema.Type, "must be object if parent array's x-kubernetes-list-type is map"))
 	}
-	for i, key := range s.XListMapKeys {
+	seen := make(map[string]bool, len(s.XListMapKeys))
+	for _, key := range s.XListMapKeys {
 		property, ok := s.Items.Schema.Properties[key]
 		if !ok {
 			errs = append(errs, field.Invalid(keys, s.XListMapKeys, "entries must all be names of item properties"))
@@ -100,9 +101,10 @@ func listMapErrors(s *apiextensions.JSONSchemaProps, at *field.Path) (errs field
 			errs = append(errs, field.Invalid(items.Child("properties").Key(key).Child("type"), s.Items.Schema.Type,
 				"must be a scalar type if parent array's x-kubernetes-list-type is map"))
 		}
-		if slices.Contains(s.XListMapKeys[:i], key) {
+		if seen[key] {
 			errs = append(errs, field.Invalid(keys, s.XListMapKeys, "must not contain duplicate entries"))
 		}
+		seen[key] = true
 	}
 	return errs
 }

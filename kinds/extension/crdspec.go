@@ -211,11 +211,13 @@ func (d definition) reviewErrors(versions []string, at *field.Path) (errs field.
 	if len(versions) == 0 {
 		return field.ErrorList{field.Required(at, "")}
 	}
+	seen := make(map[string]bool, len(versions))
 	for i, v := range versions {
-		if slices.Contains(versions[:i], v) {
+		if seen[v] {
 			errs = append(errs, field.Invalid(at.Index(i), v, "duplicate version"))
 			continue
 		}
+		seen[v] = true
 		for _, msg := range utilvalidation.IsDNS1035Label(v) {
 			errs = append(errs, field.Invalid(at.Index(i), v, msg))
 		}

@@ -110,13 +110,15 @@ func ValidatingAdmissionPolicyBinding() *rules.Kind {
 // checkActions asks for something to be done about what does not pass. To deny and to warn of it says the same thing twice.
 func checkActions(c *rules.Checker, v, _ *[]admissionv1.ValidationAction) {
 	known := []admissionv1.ValidationAction{admissionv1.Audit, admissionv1.Deny, admissionv1.Warn}
+	seen := make(map[admissionv1.ValidationAction]bool, len(*v))
 	for i, action := range *v {
 		if !slices.Contains(known, action) {
 			c.Add(field.NotSupported(c.Path().Index(i), action, known))
 		}
-		if slices.Contains((*v)[:i], action) {
+		if seen[action] {
 			c.Add(field.Duplicate(c.Path().Index(i), action))
 		}
+		seen[action] = true
 	}
 	if slices.Contains(*v, admissionv1.Deny) && slices.Contains(*v, admissionv1.Warn) {
 		c.Add(field.Invalid(c.Path(), *v, "must not contain both Deny and Warn (repeating the same validation failure information in "+

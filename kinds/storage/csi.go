@@ -134,9 +134,10 @@ func CSINode() *rules.Kind {
 	return rules.For(rules.Spec[storagev1.CSINode]{
 		Fields: []rules.Entry{
 			rules.At("spec.drivers", rules.Check(func(c *rules.Checker, v, _ *[]storagev1.CSINodeDriver) {
+				seen := make(map[string]bool, len(*v))
 				for i := range *v {
 					rules.InIndex(c, driver, &(*v)[i], nil, i)
-					checkNodeDriver(c, *v, i)
+					checkNodeDriver(c, &(*v)[i], i, seen)
 				}
 			}), rules.Check(checkDriversUnchanged)),
 		},
@@ -162,19 +163,21 @@ func noEmptyLists(o *storagev1.CSINode) {
 	}
 }
 
-// checkNodeDriver checks that a driver is listed once, and its topology keys, whose errors are at the driver.
-func checkNodeDriver(c *rules.Checker, drivers []storagev1.CSINodeDriver, i int) {
-	d := &drivers[i]
-	if slices.ContainsFunc(drivers[:i], func(other storagev1.CSINodeDriver) bool { return other.Name == d.Name }) {
+// checkNodeDriver checks that driver i is not of those seen, and its topology keys, whose errors are at the driver.
+func checkNodeDriver(c *rules.Checker, d *storagev1.CSINodeDriver, i int, seen map[string]bool) {
+	if seen[d.Name] {
 		c.Add(field.Duplicate(c.Path().Index(i).Child("name"), d.Name))
 	}
-	for j, key := range d.TopologyKeys {
+	seen[d.Name] = true
+	keys := make(map[string]bool, len(d.TopologyKeys))
+	for _, key := range d.TopologyKeys {
 		if key == "" {
 			c.Add(field.Required(c.Path().Index(i), ""))
 		}
-		if slices.Contains(d.TopologyKeys[:j], key) {
+		if keys[key] {
 			c.Add(field.Duplicate(c.Path().Index(i), key))
 		}
+		keys[key] = true
 		for _, m := range utilvalidation.IsQualifiedName(key) {
 			c.Add(field.Invalid(c.Path().Index(i), key, m))
 		}
@@ -185,11 +188,13 @@ func checkDriversUnchanged(c *rules.Checker, v, old *[]storagev1.CSINodeDriver) 
 	if old == nil {
 		return
 	}
+	// The names of the old ones differ, so each new one is compared at most once.
+	now := make(map[string][]storagev1.CSINodeDriver, len(*v))
+	for _, d := range *v {
+		now[d.Name] = append(now[d.Name], d)
+	}
 	for _, was := range *old {
-		for _, d := range *v {
-			if was.Name != d.Name {
-				continue
-			}
+		for _, d := range now[was.Name] {
 			was.Allocatable, d.Allocatable = nil, nil
 			if !apiequality.Semantic.DeepEqual(d, was) {
 				c.Add(field.Invalid(c.Path(), rules.Shown(d), validation.FieldImmutableErrorMsg))

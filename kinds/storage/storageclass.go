@@ -1,13 +1,13 @@
 package storage
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	storagev1 "k8s.io/api/storage/v1"
-	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1validation "k8s.io/apimachinery/pkg/apis/meta/v1/validation"
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -16,10 +16,11 @@ import (
 	"github.com/gatehouse/gatehouse/rules"
 )
 
-// Bounds of the parameters of a class.
+// Bounds of a class. Terms that are there many times would have as many errors as there are pairs of them.
 const (
 	maxParameters     = 512
 	maxParameterBytes = 256 << 10 // of all keys and values
+	maxTermRepeats    = 1000      // errors that tell of one term more than once, of all terms
 )
 
 // StorageClass are the defaults and rules of a StorageClass. Only its topologies, mount options and whether volumes may grow can change.
@@ -94,22 +95,26 @@ func checkParameters(c *rules.Checker, v, _ *map[string]string) {
 	}
 }
 
-// checkTopologies checks each term and that no two are the same. The reference compares a term with as many empty ones as there are terms
-// as well, so an empty term is reported that often.
+// checkTopologies checks each term and that no two are the same. A term is reported once for each earlier one that is the same, and the
+// reference compares it with as many empty ones as there are terms as well. Beyond maxTermRepeats it is reported once.
 func checkTopologies(c *rules.Checker, v, _ *[]corev1.TopologySelectorTerm) {
 	if len(*v) == 0 {
 		return
 	}
-	seen := make([]map[string][]string, len(*v))
+	// Quoted and in the order of the keys, as fmt writes maps, two terms have the same text if they are the same.
+	text := func(values map[string][]string) string { return fmt.Sprintf("%q", values) }
+	seen := map[string]int{text(nil): len(*v)}
+	repeats := maxTermRepeats
 	for i := range *v {
 		at := c.Path().Index(i).Child("matchLabelExpressions")
-		values := checkTopology(c, at, (*v)[i].MatchLabelExpressions)
-		for _, other := range seen {
-			if apiequality.Semantic.DeepEqual(values, other) {
+		term := text(checkTopology(c, at, (*v)[i].MatchLabelExpressions))
+		if n := min(seen[term], repeats+1); n > 0 {
+			for range n {
 				c.Add(field.Duplicate(at, ""))
 			}
+			repeats -= n - 1
 		}
-		seen = append(seen, values)
+		seen[term]++
 	}
 }
 
@@ -120,10 +125,12 @@ func checkTopology(c *rules.Checker, at *field.Path, expressions []corev1.Topolo
 		if len(e.Values) == 0 {
 			c.Add(field.Required(at.Index(i).Child("values"), ""))
 		}
+		seen := make(map[string]bool, len(e.Values))
 		for j, value := range e.Values {
-			if slices.Contains(e.Values[:j], value) {
+			if seen[value] {
 				c.Add(field.Duplicate(at.Index(i).Child("values").Index(j), value))
 			}
+			seen[value] = true
 		}
 		c.Add(metav1validation.ValidateLabelName(e.Key, at.Index(i).Child("key"))...)
 		if _, twice := byKey[e.Key]; twice {
