@@ -32,7 +32,7 @@ func newOwners(table *Table) owners {
 	o := owners{}
 	fields := fieldmanager.NewSchema()
 	for _, t := range table.Types() {
-		if !t.Persisted() {
+		if !t.Persisted() && !t.recordsOwner() {
 			continue
 		}
 		o[ownerKey{t, ""}] = newOwner(table, fields, t, "")
@@ -41,6 +41,11 @@ func newOwners(table *Table) owners {
 		}
 	}
 	return o
+}
+
+// recordsOwner reports whether an answer that is not stored names who asked: those to access and token reviews do.
+func (t *Type) recordsOwner() bool {
+	return strings.HasSuffix(t.Kind, "AccessReview") || t.Kind == "TokenReview"
 }
 
 func newOwner(table *Table, fields *fieldmanager.Schema, t *Type, subresource string) *fieldmanager.Manager {

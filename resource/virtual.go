@@ -20,6 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/fieldmanager"
 	"github.com/gatehouse/gatehouse/store"
 )
 
@@ -70,6 +71,9 @@ func (s *Service) createVirtual(ctx context.Context, p authz.Permit, t *Type, bo
 			return Result{}, err
 		}
 		clearSystemMeta(m)
+	}
+	if v, ok := o.(fieldmanager.Object); ok && t.recordsOwner() {
+		s.own(t, "", nil, v, w)
 	}
 	out, err := answer()
 	if err != nil {

@@ -34,6 +34,11 @@ func AutoscalerV1() *rules.Kind {
 	return rules.For(rules.Spec[autoscalingv1.HorizontalPodAutoscaler]{
 		Fields: []rules.Entry{
 			rules.At("spec.minReplicas", rules.Default(1)),
+			rules.At("", rules.Fill(func(a *autoscalingv1.HorizontalPodAutoscaler) {
+				if a.Spec.TargetCPUUtilizationPercentage == nil && a.Annotations[carriedMetrics] == "" {
+					a.Spec.TargetCPUUtilizationPercentage = new(int32(80))
+				}
+			})),
 			rules.At("", rules.Check(func(c *rules.Checker, a, old *autoscalingv1.HorizontalPodAutoscaler) {
 				var before *autoscalingv2.HorizontalPodAutoscaler
 				if old != nil {

@@ -24,6 +24,7 @@ func DaemonSet() *rules.Kind {
 		},
 		Update: countTemplate,
 		Fields: []rules.Entry{
+			rules.At("", rules.Fill(func(d *appsv1.DaemonSet) { setTemplateGeneration(d, templateGeneration(d)) })),
 			rules.At("spec.updateStrategy", rules.Fill(defaultDaemonStrategy)),
 			rules.At("spec.revisionHistoryLimit", rules.Default(10)),
 			rules.At("spec.template", rules.Fill(defaultTemplate)),
