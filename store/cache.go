@@ -19,8 +19,10 @@ const (
 	minEvents = 128
 	maxEvents = 1 << 15
 	eventAge  = 75 * time.Second
-	// maxPages is how many past snapshots are kept for lists that are read in pages.
+	// maxPages is how many past snapshots are kept for lists that are read in pages, and pageAge for how long. After that a page is
+	// read from etcd as long as etcd has the revision; a list that nobody goes on reading must not be kept for ever.
 	maxPages = 16
+	pageAge  = 5 * time.Minute
 	// maxDrafts bounds the writes announced and not yet seen.
 	maxDrafts = 4096
 )
@@ -44,7 +46,7 @@ type Cache struct {
 	epoch    int           // counts reloads; watchers of an older epoch have lost their place
 	changed  chan struct{} // closed and replaced when events are appended or the epoch changes
 	waiting  bool          // somebody waits for the current changed channel
-	pages    []Snapshot    // oldest first
+	pages    []keptPage    // oldest first
 	drafts   map[string]*Draft
 	latest   atomic.Pointer[Snapshot] // of the current state, or nil; written under mu
 }
@@ -56,6 +58,12 @@ type Snapshot struct {
 	// Read is how many bytes were read from etcd for this snapshot alone; 0 for the shared states of the cache.
 	Read int64
 	tree *tree
+}
+
+// keptPage is a snapshot that is remembered since a time.
+type keptPage struct {
+	Snapshot
+	since time.Time
 }
 
 // tree holds items by key. A copy costs nothing, and reading one is safe while the original is changed.
@@ -131,11 +139,12 @@ func (s Snapshot) Ascend(prefix, from string, visit func(*Item) bool) {
 	s.tree.Ascend(max(prefix, from), func(key string, i *Item) bool { return strings.HasPrefix(key, prefix) && visit(i) })
 }
 
-// KeepPage remembers the snapshot, so that the next page of a list can be read from it by revision. The oldest
-// of more than sixteen is forgotten.
+// KeepPage remembers the snapshot for five minutes, so that the next page of a list can be read from it by revision. The
+// oldest of more than sixteen is forgotten before that.
 func (c *Cache) KeepPage(s Snapshot) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgetPagesLocked()
 	for _, p := range c.pages {
 		if p.Revision == s.Revision {
 			return
@@ -144,16 +153,29 @@ func (c *Cache) KeepPage(s Snapshot) {
 	if len(c.pages) == maxPages {
 		c.pages = append(c.pages[:0], c.pages[1:]...)
 	}
-	c.pages = append(c.pages, s)
+	c.pages = append(c.pages, keptPage{s, time.Now()})
 }
 
-// Page returns the state at exactly the revision, if it is remembered or is the current one.
+// forgetPagesLocked drops the snapshots that have been kept for long enough.
+func (c *Cache) forgetPagesLocked() {
+	oldest := time.Now().Add(-pageAge)
+	for len(c.pages) > 0 && c.pages[0].since.Before(oldest) {
+		c.pages[0] = keptPage{}
+		c.pages = c.pages[1:]
+	}
+}
+
+// Page returns the state at exactly the revision, if it is remembered or is the current one and etcd has not forgotten the revision.
 func (c *Cache) Page(revision int64) (Snapshot, bool) {
+	if revision < c.mirror.etcd.compacted.Load() {
+		return Snapshot{}, false
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.forgetPagesLocked()
 	for _, p := range c.pages {
 		if p.Revision == revision {
-			return p, true
+			return p.Snapshot, true
 		}
 	}
 	if s := c.snapshotLocked(); revision >= c.revision && revision <= s.Revision {

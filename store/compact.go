@@ -23,12 +23,13 @@ const compactKey = "compact_rev_key"
 // mixed cluster take turns rather than multiplying compactions. Use it from one goroutine.
 type Compactor struct {
 	client  *clientv3.Client
+	etcd    *Etcd
 	version int64 // of the key as last seen; 0 before the first turn and where there is no key
 	target  int64 // the store's revision at that moment; 0 before the first turn
 }
 
 // NewCompactor compacts the etcd that e uses.
-func NewCompactor(e *Etcd) *Compactor { return &Compactor{client: e.client} }
+func NewCompactor(e *Etcd) *Compactor { return &Compactor{client: e.client, etcd: e} }
 
 // Run takes a turn now and then once per interval, which is above zero, until the context ends, and returns the context's error. A failed
 // turn is logged and made up for by the next.
@@ -66,6 +67,9 @@ func (c *Compactor) Turn(ctx context.Context) (int64, error) {
 		c.version = 0 // the key was deleted
 		if got := resp.Responses[0].GetResponseRange(); len(got.GetKvs()) > 0 {
 			c.version = got.Kvs[0].Version
+			if target, err := strconv.ParseInt(string(got.Kvs[0].Value), 10, 64); err == nil {
+				c.learn(target)
+			}
 		}
 		return 0, nil
 	}
@@ -79,5 +83,12 @@ func (c *Compactor) Turn(ctx context.Context) (int64, error) {
 		}
 		return 0, fmt.Errorf("to revision %d: %w", target, err)
 	}
+	c.learn(target)
 	return target, nil
+}
+
+// learn tells the caches what has been forgotten. A page of a list could still be read from them, but clients rely on a token that
+// ends with the revision it is for, and another server would not have it.
+func (c *Compactor) learn(target int64) {
+	c.etcd.compacted.Store(max(target, c.etcd.compacted.Load()))
 }

@@ -51,3 +51,32 @@ func TestCompactorRuns(t *testing.T) {
 		t.Errorf("(-etcd +cache):\n%s", diff)
 	}
 }
+
+// TestPagesEndWithTheirRevision: a token for a page is good until etcd forgets its revision, on whichever server, whether or not this one
+// still remembers the page.
+func TestPagesEndWithTheirRevision(t *testing.T) {
+	etcd := store.NewEtcd(startEmbedded(t).Client(), prefix)
+	mirror, cache := newMirror(etcd)
+	run(t, mirror)
+	old := create(t, etcd, "a", "")
+	fresh(t, mirror)
+	cache.KeepPage(cache.Snapshot())
+	compactor := store.NewCompactor(etcd)
+	for version := range 3 {
+		if _, ok := cache.Page(old); !ok {
+			t.Fatalf("the page is gone after %d turns", version)
+		}
+		create(t, etcd, time.Now().Format(time.RFC3339Nano), "")
+		fresh(t, mirror)
+		revision, err := compactor.Turn(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if revision > old {
+			break
+		}
+	}
+	if _, ok := cache.Page(old); ok {
+		t.Error("the page outlives its revision")
+	}
+}

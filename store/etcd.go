@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"go.etcd.io/etcd/api/v3/mvccpb"
@@ -31,6 +32,8 @@ type Etcd struct {
 	timeout time.Duration
 	leases  *leases
 	observe Observer // nil where nobody does
+
+	compacted atomic.Int64 // the revision up to which etcd is known to have forgotten the past; see Compactor
 }
 
 // Observer is told of each operation on etcd that has ended: what it was (get, list, create, update, delete or revision), the
