@@ -283,6 +283,8 @@ func (c *call) sendObject(code int, o runtime.Object) error {
 		if o, err = c.transformScale(s); err != nil {
 			return err
 		}
+	} else if _, ok := o.(metav1.Object); ok && c.format.as == asTable {
+		return notAcceptable(false) // Reviews and the like have no columns.
 	}
 	c.format.as = ""
 	gvk := o.GetObjectKind().GroupVersionKind()
