@@ -2,7 +2,6 @@ package cluster_test
 
 import (
 	"encoding/json"
-	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -21,6 +20,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/kinds/cluster"
 	"github.com/gatehouse/gatehouse/rules"
+	"github.com/gatehouse/gatehouse/rules/casetest"
 )
 
 // answers is a file of what kube-apiserver answers to writes of objects of one kind.
@@ -79,7 +79,7 @@ func testAnswers[T any, P interface {
 	}
 	for _, tc := range a.Cases {
 		t.Run(file+"/"+tc.Name, func(t *testing.T) {
-			o, was := decoded[T, P](t, changed(a.Base, tc.Change)), decoded[T, P](t, a.Base)
+			o, was := decoded[T, P](t, casetest.Changed(a.Base, tc.Change)), decoded[T, P](t, a.Base)
 			kind.Default(o)
 			var old any
 			if tc.Update {
@@ -133,27 +133,6 @@ func TestDataIsBounded(t *testing.T) {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}
-}
-
-// changed applies a merge patch.
-func changed(base, change map[string]any) map[string]any {
-	result := maps.Clone(base)
-	if result == nil {
-		result = map[string]any{}
-	}
-	for name, v := range change {
-		below, isMap := v.(map[string]any)
-		switch {
-		case v == nil:
-			delete(result, name)
-		case isMap:
-			was, _ := result[name].(map[string]any)
-			result[name] = changed(was, below)
-		default:
-			result[name] = v
-		}
-	}
-	return result
 }
 
 func decoded[T any, P interface {

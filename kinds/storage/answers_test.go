@@ -2,7 +2,6 @@ package storage_test
 
 import (
 	"encoding/json"
-	"maps"
 	"os"
 	"path/filepath"
 	"testing"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/kinds/storage"
 	"github.com/gatehouse/gatehouse/rules"
+	"github.com/gatehouse/gatehouse/rules/casetest"
 )
 
 // answers is a file of what kube-apiserver answers to writes of objects of one kind.
@@ -61,8 +61,8 @@ func run[T any](t *testing.T, file string, kind *rules.Kind) {
 	}
 	for _, tc := range a.Cases {
 		t.Run(file+"/"+tc.Name, func(t *testing.T) {
-			stored := changed(a.Base, tc.Stored)
-			o := decode[T](t, changed(stored, tc.Change))
+			stored := casetest.Changed(a.Base, tc.Stored)
+			o := decode[T](t, casetest.Changed(stored, tc.Change))
 			kind.Default(o)
 			var old any
 			if tc.Update {
@@ -90,27 +90,6 @@ func run[T any](t *testing.T, file string, kind *rules.Kind) {
 			}
 		})
 	}
-}
-
-// changed applies a merge patch.
-func changed(base, change map[string]any) map[string]any {
-	result := maps.Clone(base)
-	if result == nil {
-		result = map[string]any{}
-	}
-	for name, v := range change {
-		below, isMap := v.(map[string]any)
-		switch {
-		case v == nil:
-			delete(result, name)
-		case isMap:
-			was, _ := result[name].(map[string]any)
-			result[name] = changed(was, below)
-		default:
-			result[name] = v
-		}
-	}
-	return result
 }
 
 func decode[T any](t *testing.T, o map[string]any) *T {
