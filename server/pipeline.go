@@ -346,9 +346,6 @@ func (x *exchange) handle() error {
 	if !x.info.IsResource {
 		return x.s.servePath(x.w, x.r, x.info)
 	}
-	if !x.info.IsReadOnly() {
-		growStack()
-	}
 	return x.s.cfg.Resources.ServeResource(x.w, x.r, x.permit, x.record, x.seat)
 }
 
