@@ -38,8 +38,8 @@ const (
 // CausePolicyViolation is the type of the causes in the Status of a refusal, one for each violation.
 const CausePolicyViolation metav1.CauseType = "PolicyViolation"
 
-// Policies puts objects to the Rego policies. It is a Mutator and a Validator. The object is converted to its generic form only if some
-// policy is about its kind.
+// Policies puts objects to the Rego policies. It is a Mutator and a Validator. Objects are converted only if some
+// policy is about their kind.
 type Policies struct {
 	// Engine is required.
 	Engine *policies.Engine
@@ -54,10 +54,11 @@ func (p Policies) Mutate(ctx context.Context, a *Attributes) error {
 	if !mutating || a.Object == nil {
 		return nil
 	}
-	review, err := p.review(ctx, a)
+	review, restore, err := p.review(ctx, a)
 	if err != nil {
 		return api.ToError(err)
 	}
+	defer restore()
 	result, changed, err := p.Engine.Mutate(ctx, review)
 	if err != nil {
 		var failed *policies.PolicyError
@@ -83,10 +84,11 @@ func (p Policies) Validate(ctx context.Context, a *Attributes) error {
 	if !validating {
 		return nil
 	}
-	review, err := p.review(ctx, a)
+	review, restore, err := p.review(ctx, a)
 	if err != nil {
 		return api.ToError(err)
 	}
+	defer restore()
 	found, err := p.Engine.Validate(ctx, review)
 	if err != nil {
 		return api.Internal(err)
@@ -121,57 +123,47 @@ func (p Policies) matches(a *Attributes) (mutating, validating bool) {
 	return p.Engine.Matches(a.Kind.Group, a.Kind.Kind, string(a.Operation), a.Subresource)
 }
 
-// review converts the attributes.
-func (p Policies) review(ctx context.Context, a *Attributes) (*policies.Review, error) {
-	r := &policies.Review{
+// review is what policies see of the attributes. Until restore is called the objects are without managedFields.
+func (p Policies) review(ctx context.Context, a *Attributes) (r *policies.Review, restore func(), err error) {
+	r = &policies.Review{
 		Operation: string(a.Operation), Group: a.Kind.Group, Version: a.Kind.Version, Kind: a.Kind.Kind,
 		Resource: a.Resource.Resource, Subresource: a.Subresource, Namespace: a.Namespace, Name: a.Name,
-		User: a.Permit.User(), DryRun: a.DryRun,
+		User: a.Permit.User(), DryRun: a.DryRun, Object: document(a.Object), OldObject: document(a.OldObject),
 	}
-	var err error
-	if r.Object, err = generic(a, a.Object); err != nil {
-		return nil, err
-	}
-	if r.OldObject, err = generic(a, a.OldObject); err != nil {
-		return nil, err
-	}
-	if a.Namespace == "" || p.Namespaces == nil || !p.Engine.SelectsNamespaces() {
-		return r, nil
-	}
-	ns, found, err := p.Namespaces.Namespace(ctx, a.Namespace)
-	if err != nil {
-		return nil, err
-	}
-	if found {
-		r.NamespaceLabels = map[string]string{}
-		if ns.Labels != nil {
-			r.NamespaceLabels = ns.Labels
+	if a.Namespace != "" && p.Namespaces != nil && p.Engine.SelectsNamespaces() {
+		ns, found, err := p.Namespaces.Namespace(ctx, a.Namespace)
+		if err != nil {
+			return nil, nil, err
+		}
+		if found {
+			r.NamespaceLabels = map[string]string{}
+			if ns.Labels != nil {
+				r.NamespaceLabels = ns.Labels
+			}
 		}
 	}
-	return r, nil
+	restoreNew, restoreOld := withoutOwners(a.Object), withoutOwners(a.OldObject)
+	return r, func() { restoreNew(); restoreOld() }, nil
 }
 
-// generic returns the object as decoded JSON, with the kind that a typed object may leave out and without managedFields. A nil
-// object gives nil.
-func generic(a *Attributes, object runtime.Object) (map[string]any, error) {
-	if object == nil {
-		return nil, nil
+// document is the object in a form that policies take; nil for none.
+func document(object runtime.Object) any {
+	switch o := object.(type) {
+	case nil:
+		return nil
+	case *unstructured.Unstructured:
+		return o.Object
+	default:
+		return o
 	}
-	restore := withoutOwners(object)
-	defer restore()
-	m, err := runtime.DefaultUnstructuredConverter.ToUnstructured(object)
-	if err != nil {
-		return nil, fmt.Errorf("admission: convert %s: %w", a.Kind.Kind, err)
-	}
-	if m["kind"] == nil || m["apiVersion"] == nil {
-		m["apiVersion"], m["kind"] = a.Kind.ToAPIVersionAndKind()
-	}
-	return m, nil
 }
 
 // withoutOwners takes managedFields off an object until restore is called. The record of who owns which field is as large
 // as the object, converting it costs more than the rest, and a policy that decided by it would decide by what clients claim.
 func withoutOwners(object runtime.Object) (restore func()) {
+	if object == nil {
+		return func() {}
+	}
 	o, err := meta.Accessor(object)
 	if err != nil || o.GetManagedFields() == nil {
 		return func() {}

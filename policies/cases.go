@@ -307,14 +307,18 @@ func (c policyCase) runMutate(ev *evaluation, p *policy, x *index, r *Review) (s
 	if len(r.matching(x)) == 0 {
 		return wantSkip, c.Want == wantSkip, nil
 	}
-	patched, err := ev.patch(p, r)
+	object, err := genericObject(r.Object, r.groupVersionKind())
+	if err != nil {
+		return "", false, err
+	}
+	patched, err := ev.patch(p, r, object)
 	if err != nil {
 		return "", false, err
 	}
 	if patched == nil {
 		return wantAllow, c.Want == wantAllow, nil
 	}
-	expected, err := applyPatch(r.Object, c.Result)
+	expected, err := applyPatch(object, c.Result)
 	if err != nil {
 		return "", false, fmt.Errorf("result: %w", err)
 	}
@@ -355,10 +359,17 @@ func (in caseInput) review() *Review {
 	meta, _ := o["metadata"].(map[string]any)
 	name, _ := meta["name"].(string)
 	namespace, _ := meta["namespace"].(string)
-	return &Review{
+	r := &Review{
 		Operation: cmp.Or(in.Operation, "CREATE"), Group: group, Version: version, Kind: kind,
 		Resource: cmp.Or(in.Resource, strings.ToLower(kind)+"s"), Subresource: in.Subresource,
 		Namespace: cmp.Or(in.Namespace, namespace), Name: cmp.Or(in.Name, name), User: in.user(),
-		Object: in.Object, OldObject: in.OldObject, NamespaceLabels: in.NamespaceLabels, DryRun: in.DryRun,
+		NamespaceLabels: in.NamespaceLabels, DryRun: in.DryRun,
 	}
+	if in.Object != nil {
+		r.Object = in.Object
+	}
+	if in.OldObject != nil {
+		r.OldObject = in.OldObject
+	}
+	return r
 }

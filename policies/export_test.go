@@ -5,6 +5,7 @@ import (
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 )
 
 // Occupy takes every slot of the engine until release is called.
@@ -45,4 +46,9 @@ func CompileAlone(text string) (*Set, error) {
 		return nil, err
 	}
 	return s, s.compile(modules)
+}
+
+// ObjectValue is how an object reaches policies.
+func ObjectValue(object any, kind schema.GroupVersionKind) (ast.Value, error) {
+	return objectValue(object, kind)
 }

@@ -35,8 +35,8 @@ func (e *PolicyError) Error() string { return fmt.Sprintf("policy %q: %v", e.Pol
 func (e *PolicyError) Unwrap() error { return e.Err }
 
 // Mutate applies the mutate policies that match to the review's object, each on the result of the one before, by name. It returns the
-// object, which is the review's own if nothing changed, and the names of the policies that changed it. The error is a
-// [*PolicyError] or [ErrNotLoaded].
+// changed object as decoded JSON and the names of the policies that changed it; nil if none did. The error is a [*PolicyError], [ErrNotLoaded],
+// or why the object cannot be converted.
 //
 // A patch may not change what identifies the object: apiVersion, kind, and of metadata name, generateName, namespace, uid and resourceVersion.
 func (e *Engine) Mutate(ctx context.Context, r *Review) (result map[string]any, changed []string, err error) {
@@ -46,12 +46,17 @@ func (e *Engine) Mutate(ctx context.Context, r *Review) (result map[string]any, 
 	}
 	matching := r.matching(s.mutate)
 	if len(matching) == 0 || r.Object == nil {
-		return r.Object, nil, nil
+		return nil, nil, nil
+	}
+	object, err := genericObject(r.Object, r.groupVersionKind())
+	if err != nil {
+		return nil, nil, fmt.Errorf("policies: convert the object: %w", err)
 	}
 	current := *r
+	current.Object = object
 	e.begin(ctx, s, func(ev *evaluation) {
 		for _, p := range matching {
-			next, patchErr := ev.patch(p, &current)
+			next, patchErr := ev.patch(p, &current, object)
 			if patchErr != nil {
 				if e.failed(ev.ctx, p, patchErr) {
 					err = &PolicyError{Policy: p.name, Err: patchErr}
@@ -60,19 +65,19 @@ func (e *Engine) Mutate(ctx context.Context, r *Review) (result map[string]any, 
 				continue
 			}
 			if next != nil {
-				current.Object = next
+				object, current.Object = next, next
 				changed = append(changed, p.name)
 			}
 		}
 	})
-	if err != nil {
+	if err != nil || len(changed) == 0 {
 		return nil, nil, err
 	}
-	return current.Object, changed, nil
+	return object, changed, nil
 }
 
-// patch evaluates one policy and applies its operations. A nil object means that it has nothing to change.
-func (e *evaluation) patch(p *policy, r *Review) (map[string]any, error) {
+// patch evaluates one policy and applies its operations to the review's object. A nil result means that it has nothing to change.
+func (e *evaluation) patch(p *policy, r *Review, object map[string]any) (map[string]any, error) {
 	shared, err := r.input()
 	if err != nil {
 		return nil, err
@@ -85,14 +90,14 @@ func (e *evaluation) patch(p *policy, r *Review) (map[string]any, error) {
 	if err != nil || len(ops) == 0 {
 		return nil, err
 	}
-	patched, err := applyPatch(r.Object, ops)
+	patched, err := applyPatch(object, ops)
 	if err != nil {
 		return nil, err
 	}
-	if err := sameIdentity(r.Object, patched); err != nil {
+	if err := sameIdentity(object, patched); err != nil {
 		return nil, err
 	}
-	if reflect.DeepEqual(r.Object, patched) {
+	if reflect.DeepEqual(object, patched) {
 		return nil, nil
 	}
 	return patched, nil

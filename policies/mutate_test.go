@@ -83,8 +83,8 @@ func TestMutateRefuses(t *testing.T) {
 			}
 			ignoring := engineWith(t, "", mutating("m", test.rule, "failurePolicy: Ignore"))
 			got, changed, err := ignoring.Mutate(t.Context(), podReview(nginx()))
-			if diff := cmp.Diff(nginx(), got); diff != "" || len(changed) > 0 || err != nil {
-				t.Errorf("with failurePolicy Ignore: %v, %v, %s", changed, err, diff)
+			if got != nil || len(changed) > 0 || err != nil {
+				t.Errorf("with failurePolicy Ignore: %v, %v, %v", got, changed, err)
 			}
 		})
 	}

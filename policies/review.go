@@ -1,7 +1,13 @@
 package policies
 
 import (
+	"cmp"
+	"fmt"
+
 	"github.com/open-policy-agent/opa/v1/ast"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatehouse/gatehouse/api"
 )
@@ -16,14 +22,19 @@ type Review struct {
 	// CREATE.
 	Namespace, Name string
 	User            api.User
-	// Object is nil on DELETE, OldObject on CREATE. Numbers are int64 or float64.
-	Object, OldObject map[string]any
+	// Object is nil on DELETE, OldObject on CREATE. Both are decoded JSON, a map[string]any whose numbers are int64 or float64, or a
+	// pointer to a struct of k8s.io/api.
+	Object, OldObject any
 	// NamespaceLabels are those of Namespace; nil means that they are not known.
 	NamespaceLabels map[string]string
 	DryRun          bool
 }
 
 func (r *Review) key() key { return key{r.Operation, r.Group, r.Kind, r.Subresource} }
+
+func (r *Review) groupVersionKind() schema.GroupVersionKind {
+	return schema.GroupVersionKind{Group: r.Group, Version: r.Version, Kind: r.Kind}
+}
 
 // scope is the namespace to match policies by, with its labels. A namespace under review counts as in itself, with the labels
 // that are stored: whoever may update it cannot exempt the very update by the labels it sets.
@@ -35,17 +46,25 @@ func (r *Review) scope() (namespace string, labels map[string]string) {
 	if o == nil {
 		o = r.Object
 	}
-	labels = map[string]string{}
-	meta, _ := o["metadata"].(map[string]any)
-	set, _ := meta["labels"].(map[string]any)
-	for k, v := range set {
-		labels[k], _ = v.(string)
+	name, labels := identity(o)
+	return cmp.Or(r.Name, name), labels
+}
+
+// identity is the name and the labels of an object.
+func identity(object any) (name string, labels map[string]string) {
+	if o, err := meta.Accessor(object); err == nil {
+		return o.GetName(), orEmptyLabels(o.GetLabels())
 	}
-	if r.Name != "" {
-		return r.Name, labels
+	m, _ := object.(map[string]any)
+	u := unstructured.Unstructured{Object: m}
+	return u.GetName(), orEmptyLabels(u.GetLabels())
+}
+
+func orEmptyLabels(m map[string]string) map[string]string {
+	if m == nil {
+		return map[string]string{}
 	}
-	name, _ := meta["name"].(string)
-	return name, labels
+	return m
 }
 
 // pairs are the fields of an input document, in the form that ast.NewObject takes.
@@ -72,15 +91,20 @@ func (r *Review) input() (pairs, error) {
 	p.add("namespace", ast.String(r.Namespace))
 	p.add("name", ast.String(r.Name))
 	p.add("dryRun", ast.Boolean(r.DryRun))
+	for _, o := range []struct {
+		name   string
+		object any
+	}{{"object", r.Object}, {"oldObject", r.OldObject}} {
+		v, err := objectValue(o.object, r.groupVersionKind())
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", o.name, err)
+		}
+		p.add(o.name, v)
+	}
 	for _, f := range []struct {
 		name  string
 		value any
-	}{
-		{"user", userValue(r.User)},
-		{"object", mapOrNil(r.Object)},
-		{"oldObject", mapOrNil(r.OldObject)},
-		{"namespaceLabels", labelsOrNil(r.NamespaceLabels)},
-	} {
+	}{{"user", userValue(r.User)}, {"namespaceLabels", labelsOrNil(r.NamespaceLabels)}} {
 		v, err := ast.InterfaceToValue(f.value)
 		if err != nil {
 			return nil, err
@@ -135,14 +159,7 @@ func orEmpty(list []string) []string {
 	return list
 }
 
-// mapOrNil keeps a nil map from becoming an empty object: policies tell create from update by it.
-func mapOrNil(m map[string]any) any {
-	if m == nil {
-		return nil
-	}
-	return m
-}
-
+// labelsOrNil keeps nil from becoming an empty object: a policy can tell what is not known.
 func labelsOrNil(m map[string]string) any {
 	if m == nil {
 		return nil
