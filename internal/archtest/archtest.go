@@ -202,6 +202,8 @@ type Rules struct {
 	Only map[string][]string
 	// Forbidden are prefixes of import paths, with the reason why nothing may import them.
 	Forbidden map[string]string
+	// Libraries are packages under a forbidden prefix that may be imported all the same, each by its full path.
+	Libraries []string
 	// Names are package names that say nothing.
 	Names []string
 }
@@ -227,7 +229,7 @@ func (l Lattice) Check(rules Rules, packages []Package) []string {
 
 func (l Lattice) refuseImport(rules Rules, from, imported string) string {
 	for prefix, why := range rules.Forbidden {
-		if imported == prefix || strings.HasPrefix(imported, prefix+"/") {
+		if (imported == prefix || strings.HasPrefix(imported, prefix+"/")) && !slices.Contains(rules.Libraries, imported) {
 			return why
 		}
 	}
