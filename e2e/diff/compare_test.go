@@ -54,6 +54,16 @@ func TestCompare(t *testing.T) {
 		{"great numbers keep their digits", `{"a":9007199254740993}`, `{"a":9007199254740992}`, []string{"body.a"}},
 		{"order of named elements", `[{"name":"a"},{"name":"b"}]`, `[{"name":"b"},{"name":"a"}]`, []string{"body[0].name", "body[1].name"}},
 		{"element missing", `{"x":[{"name":"a"},{"name":"b"}]}`, `{"x":[{"name":"a"}]}`, []string{"body.x.[b]"}},
+		{
+			"an owner named by its uid in managedFields", `{"k:{\"uid\":\"38d90228-6100-432e-8ae2-d92cfac70c9b\"}":{}}`,
+			`{"k:{\"uid\":\"d5fb9530-ca3a-450c-8f28-c7e98ecf827f\"}":{}}`, nil,
+		},
+		{"keys of token issuers", `{"keys":[{"kty":"EC","kid":"a","use":"sig","x":"1"}]}`, `{"keys":[{"kty":"RSA","kid":"b","use":"sig","n":"1"}]}`, nil},
+		{"a key that is for something else", `{"keys":[{"kty":"EC","use":"sig"}]}`, `{"keys":[{"kty":"RSA","use":"enc"}]}`, []string{"body.keys[0].use"}},
+		{
+			"order of conflicts", `{"causes":[{"reason":"FieldManagerConflict","field":"a"},{"reason":"FieldManagerConflict","field":"b"}]}`,
+			`{"causes":[{"reason":"FieldManagerConflict","field":"b"},{"reason":"FieldManagerConflict","field":"a"}]}`, nil,
+		},
 		{"uids", `{"uid":"1"}`, `{"uid":"2"}`, nil},
 		{"a uid that is not set", `{"uid":"1"}`, `{}`, []string{"body.uid"}},
 		{"revisions", `{"resourceVersion":"17"}`, `{"resourceVersion":"4"}`, nil},

@@ -42,12 +42,13 @@ func normal(key string, value any) any {
 	case map[string]any:
 		out := make(map[string]any, len(value))
 		for k, field := range value {
+			k = normalKey(k)
 			out[k] = normal(k, field)
-			if unordered(k) {
-				sortRules(out[k])
+			if unordered(k, out[k]) {
+				sortElements(out[k])
 			}
 		}
-		return out
+		return withoutKeys(out)
 	case []any:
 		out := make([]any, len(value))
 		for i, element := range value {
@@ -62,13 +63,46 @@ func normal(key string, value any) any {
 	return value
 }
 
-// unordered is true for lists whose order says nothing and differs from one answer of kube-apiserver to the next: the rules in
-// a SelfSubjectRulesReview.
-func unordered(key string) bool { return key == "resourceRules" || key == "nonResourceRules" }
+// normalKey is for the fields of managedFields that name an element by its uid.
+func normalKey(key string) string {
+	if strings.HasPrefix(key, "k:{") {
+		return anyUID.ReplaceAllString(key, "<uid>")
+	}
+	return key
+}
 
-func sortRules(list any) {
-	if rules, ok := list.([]any); ok {
-		slices.SortFunc(rules, func(a, b any) int { return strings.Compare(text(a), text(b)) })
+// withoutKeys leaves the keys out of what an issuer of tokens says about itself: each server signs with a key of its own, of
+// whatever type its operator chose.
+func withoutKeys(object map[string]any) map[string]any {
+	for _, name := range []string{"kty", "id_token_signing_alg_values_supported"} {
+		if _, ok := object[name]; ok {
+			object[name] = "<key>"
+		}
+	}
+	if object["kty"] != nil {
+		for _, name := range []string{"alg", "kid", "crv", "x", "y", "n", "e"} {
+			delete(object, name)
+		}
+	}
+	return object
+}
+
+// unordered is true for lists whose order says nothing and differs from one answer of kube-apiserver to the next: the rules in
+// a SelfSubjectRulesReview, and the conflicts of an apply.
+func unordered(key string, list any) bool {
+	if key == "causes" {
+		causes, _ := list.([]any)
+		return !slices.ContainsFunc(causes, func(c any) bool {
+			cause, _ := c.(map[string]any)
+			return cause["reason"] != "FieldManagerConflict"
+		})
+	}
+	return key == "resourceRules" || key == "nonResourceRules"
+}
+
+func sortElements(list any) {
+	if elements, ok := list.([]any); ok {
+		slices.SortFunc(elements, func(a, b any) int { return strings.Compare(text(a), text(b)) })
 	}
 }
 

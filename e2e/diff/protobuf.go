@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	apidiscovery "k8s.io/api/apidiscovery/v2"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
@@ -20,6 +21,10 @@ func kinds() (*runtime.Scheme, error) {
 	}
 	if err := metav1.AddMetaToScheme(s); err != nil {
 		return nil, fmt.Errorf("know the kinds of meta.k8s.io: %w", err)
+	}
+	// Discovery documents are no kinds of a client's scheme.
+	if err := apidiscovery.AddToScheme(s); err != nil {
+		return nil, fmt.Errorf("know the documents of discovery: %w", err)
 	}
 	return s, nil
 }

@@ -3,13 +3,14 @@ package diff
 import (
 	"bytes"
 	"context"
+	"net/url"
 	"regexp"
 	"strings"
 )
 
 // Replay sends recorded requests to both servers, in the order they were recorded. Names of the namespace from are replaced
-// by to, which must exist on both. The uids and revisions that the recorded client had learned from answers are replaced by
-// what each server has said in the same place.
+// by to, which must exist on both. The uids, revisions, continue tokens and hashes of documents that the recorded client had learned
+// from answers are replaced by what each server has said in the same place.
 func (p *Pair) Replay(ctx context.Context, r *Recording, from, to string) []Result {
 	learned := [2]map[string]string{{}, {}}
 	var results []Result
@@ -40,7 +41,7 @@ func renamed(r Request, from, to string) Request {
 	return r
 }
 
-// learn walks a recorded answer and a new one and notes which new text stands where a recorded uid or revision stood.
+// learn walks a recorded answer and a new one and notes which new text stands where a recorded one stood that a client repeats.
 func learn(old, current any, learned map[string]string) {
 	switch old := old.(type) {
 	case map[string]any:
@@ -51,8 +52,12 @@ func learn(old, current any, learned map[string]string) {
 		for key, member := range old {
 			before, _ := member.(string)
 			after, _ := now[key].(string)
-			if (key == "uid" || key == "resourceVersion") && before != "" && after != "" {
+			switch {
+			case before == "" || after == "":
+			case key == "uid", key == "resourceVersion", key == "continue":
 				learned[key+" "+before] = after
+			case key == "serverRelativeURL":
+				learned["hash "+hashOf(before)] = hashOf(after)
 			}
 			learn(member, now[key], learned)
 		}
@@ -67,9 +72,20 @@ func learn(old, current any, learned map[string]string) {
 	}
 }
 
+// hashOf is the hash in the address of a document, or empty.
+func hashOf(address string) string {
+	_, query, _ := strings.Cut(address, "?")
+	values, err := url.ParseQuery(query)
+	if err != nil {
+		return ""
+	}
+	return values.Get("hash")
+}
+
 var (
 	anyUID     = regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`)
 	anyVersion = regexp.MustCompile(`("resourceVersion":\s*"|resourceVersion=)(\d+)`)
+	anyQuery   = regexp.MustCompile(`\b(continue|hash)=([^&]+)`)
 )
 
 // rewritten replaces what the recorded client had learned.
@@ -89,7 +105,13 @@ func rewritten(r Request, learned map[string]string) Request {
 			return match
 		})
 	}
-	r.Path = replace(r.Path)
+	r.Path = anyQuery.ReplaceAllStringFunc(replace(r.Path), func(match string) string {
+		name, value, _ := strings.Cut(match, "=")
+		if now, ok := learned[name+" "+value]; ok {
+			return name + "=" + url.QueryEscape(now)
+		}
+		return match
+	})
 	r.Body = []byte(replace(string(r.Body)))
 	return r
 }

@@ -16,8 +16,10 @@ func TestReplay(t *testing.T) {
 	recorder.Begin("a command with words")
 	get(t, recorder.URL+"/api/v1/namespaces/"+namespace+"/x")
 	get(t, recorder.URL+"/check?resourceVersion=100")
+	get(t, recorder.URL+"/next?continue=c100&limit=1")
+	get(t, recorder.URL+"/document?hash="+hashBegin+"100&timeout=1s")
 	recording := recorder.Close()
-	if recording.Len() != 2 {
+	if recording.Len() != 4 {
 		t.Fatalf("%d requests were recorded", recording.Len())
 	}
 	for _, r := range canned(t, serveVersion, "5", "66").Replay(t.Context(), recording, namespace, "other-name-xxx") {
@@ -30,13 +32,20 @@ func TestReplay(t *testing.T) {
 	}
 }
 
-// serveVersion tells its version and refuses a check of any other.
+// hashBegin makes hashes as long as those of documents.
+var hashBegin = strings.Repeat("A", 64)
+
+// serveVersion tells its version, a continue token and a hash, and refuses any other.
 func serveVersion(w http.ResponseWriter, r *http.Request, version string) {
 	w.Header().Set("Content-Type", "application/json")
-	if r.URL.Path == "/check" && r.URL.Query().Get("resourceVersion") != version {
-		w.WriteHeader(http.StatusConflict)
+	want := map[string]string{"resourceVersion": version, "continue": "c" + version, "hash": hashBegin + version}
+	for name, values := range r.URL.Query() {
+		if want[name] != "" && values[0] != want[name] {
+			w.WriteHeader(http.StatusConflict)
+			return
+		}
 	}
-	_, _ = io.WriteString(w, `{"metadata":{"resourceVersion":"`+version+`"}}`)
+	_, _ = io.WriteString(w, `{"serverRelativeURL":"/document?hash=`+hashBegin+version+`","metadata":{"resourceVersion":"`+version+`","continue":"c`+version+`"}}`)
 }
 
 func get(t *testing.T, url string) {
