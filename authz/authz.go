@@ -102,7 +102,8 @@ type Chain struct {
 	Allowers []Authorizer
 }
 
-// Authorize returns the chain's decision with its reason. An error without an Allow is a refusal.
+// Authorize returns the chain's decision with its reason. An error without an Allow is a refusal. A review may ask about groups
+// without a user; nobody gets a [Permit] for that.
 func (c Chain) Authorize(ctx context.Context, user api.User, info api.RequestInfo) (Decision, string, error) {
 	for _, d := range c.Deniers {
 		decision, reason, err := d.Authorize(ctx, user, info)
@@ -113,7 +114,7 @@ func (c Chain) Authorize(ctx context.Context, user api.User, info api.RequestInf
 			return Deny, reason, nil
 		}
 	}
-	if user.Name != "" && user.InGroup(api.GroupMasters) {
+	if user.InGroup(api.GroupMasters) {
 		return Allow, "group " + api.GroupMasters + " is allowed everything", nil
 	}
 	var reasons string
@@ -126,7 +127,7 @@ func (c Chain) Authorize(ctx context.Context, user api.User, info api.RequestInf
 		switch {
 		case decision == Deny:
 			return Deny, reason, err
-		case decision == Allow && user.Name != "":
+		case decision == Allow:
 			return Allow, reason, nil
 		}
 		if reason != "" {
@@ -144,8 +145,10 @@ func (c Chain) Authorize(ctx context.Context, user api.User, info api.RequestInf
 func (c Chain) Permit(ctx context.Context, user api.User, info api.RequestInfo) (Permit, error) {
 	decision, reason, err := c.Authorize(ctx, user, info)
 	switch {
-	case decision == Allow:
+	case decision == Allow && user.Name != "":
 		return Permit{user: user, info: detached(info), reason: reason, valid: true}, nil
+	case decision == Allow:
+		return Permit{}, Refusal(user, info, "a user without a name is nobody")
 	case err != nil:
 		return Permit{}, api.Internal(err)
 	}

@@ -36,9 +36,10 @@ var (
 	broken  = answer{authz.NoOpinion, "", errBroken}
 	lenient = answer{authz.Allow, "yes, though", errBroken}
 
-	jane  = api.User{Name: "jane", Groups: []string{api.GroupAuthenticated}}
-	root  = api.User{Name: "root", Groups: []string{api.GroupMasters}}
-	ghost = api.User{Groups: []string{api.GroupMasters}}
+	jane   = api.User{Name: "jane", Groups: []string{api.GroupAuthenticated}}
+	root   = api.User{Name: "root", Groups: []string{api.GroupMasters}}
+	ghost  = api.User{Groups: []string{api.GroupMasters}}
+	nobody = api.User{}
 
 	getPod = api.RequestInfo{IsResource: true, Verb: "get", Version: "v1", Namespace: "dev", Resource: "pods", Subresource: "log", Name: "p"}
 )
@@ -55,8 +56,8 @@ func TestChain(t *testing.T) {
 	}{
 		{"the zero chain refuses", authz.Chain{}, jane, authz.NoOpinion, "", nil},
 		{"the zero chain knows masters", authz.Chain{}, root, authz.Allow, "group system:masters is allowed everything", nil},
-		{"a group without a name is nobody", authz.Chain{}, ghost, authz.NoOpinion, "", nil},
-		{"nobody is allowed even by an authorizer", authz.Chain{Allowers: list{allow}}, ghost, authz.NoOpinion, "yes", nil},
+		{"a review may ask about a group alone, which makes no permit", authz.Chain{}, ghost, authz.Allow, "group system:masters is allowed everything", nil},
+		{"nobody gets a permit by an authorizer", authz.Chain{Allowers: list{allow}, Deniers: list{silent}}, nobody, authz.Allow, "yes", nil},
 		{"the first allow wins", authz.Chain{Allowers: list{silent, allow, deny}}, jane, authz.Allow, "yes", nil},
 		{"a deny before the allow wins", authz.Chain{Allowers: list{silent, deny, allow}}, jane, authz.Deny, "no", nil},
 		{"silence refuses and its reasons are kept", authz.Chain{Allowers: list{shrug, silent, shrug}}, jane, authz.NoOpinion, "nothing known, nothing known", nil},
@@ -76,7 +77,7 @@ func TestChain(t *testing.T) {
 				t.Errorf("Authorize = %v, %q, %v; want %v, %q, %v", decision, reason, err, tt.decision, tt.reason, tt.err)
 			}
 			permit, err := tt.chain.Permit(context.Background(), tt.user, getPod)
-			if allowed := tt.decision == authz.Allow; permit.Valid() != allowed || (err == nil) != allowed {
+			if allowed := tt.decision == authz.Allow && tt.user.Name != ""; permit.Valid() != allowed || (err == nil) != allowed {
 				t.Errorf("Permit is valid: %v, error %v; the decision was %v", permit.Valid(), err, tt.decision)
 			}
 		})
