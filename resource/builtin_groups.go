@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"maps"
 	"strconv"
 
 	admissionv1 "k8s.io/api/admissionregistration/v1"
@@ -46,10 +47,19 @@ func appsTypes() []*Type {
 		kind[appsv1.DaemonSet](Type{
 			Resource: "daemonsets", Prefix: "daemonsets", Namespaced: true, ShortNames: []string{"ds"}, Categories: inAll,
 			Subresources: withStatus, HasGeneration: true, Rules: workload.DaemonSet(),
+			onBookmark: func(o Object) {
+				annotations := maps.Clone(o.GetAnnotations())
+				if annotations == nil {
+					annotations = make(map[string]string, 1)
+				}
+				annotations[appsv1.DeprecatedTemplateGeneration] = "0"
+				o.SetAnnotations(annotations)
+			},
 		}),
 		kind[appsv1.Deployment](Type{
 			Resource: "deployments", Prefix: "deployments", Namespaced: true, ShortNames: []string{"deploy"}, Categories: inAll,
 			Subresources: withScaleStatus, HasGeneration: true, Rules: workload.Deployment(),
+			onBookmark: func(o Object) { o.(*appsv1.Deployment).Spec.Replicas = new(int32) },
 		}),
 		kind[appsv1.ReplicaSet](Type{
 			Resource: "replicasets", Prefix: "replicasets", Namespaced: true, ShortNames: []string{"rs"}, Categories: inAll,
@@ -57,11 +67,13 @@ func appsTypes() []*Type {
 			Fields: selectable(func(rs *appsv1.ReplicaSet) map[string]string {
 				return map[string]string{"status.replicas": strconv.Itoa(int(rs.Status.Replicas))}
 			}),
+			onBookmark: func(o Object) { o.(*appsv1.ReplicaSet).Spec.Replicas = new(int32) },
 		}),
 		kind[appsv1.StatefulSet](Type{
 			Resource: "statefulsets", Prefix: "statefulsets", Namespaced: true, ShortNames: []string{"sts"}, Categories: inAll,
 			Subresources: withScaleStatus, HasGeneration: true, ValidName: validation.NameIsDNSLabel, Rules: workload.StatefulSet(),
-			onRead: func(o Object) { workload.NameClaims(o.(*appsv1.StatefulSet)) },
+			onRead:     func(o Object) { workload.NameClaims(o.(*appsv1.StatefulSet)) },
+			onBookmark: func(o Object) { o.(*appsv1.StatefulSet).Spec.Replicas = new(int32) },
 		}),
 	)
 }

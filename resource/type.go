@@ -97,6 +97,8 @@ type Type struct {
 	stamp func(o, old Object, now metav1.Time)
 
 	meta metaRules // set by inGroup
+	// onBookmark adds what the empty object of a bookmark shows though nothing is set.
+	onBookmark func(o Object)
 	// onRead completes an object that has been read from etcd with what its stored form does not hold.
 	onRead func(o Object)
 

@@ -253,12 +253,16 @@ func (w *Watch) translateBroken(buf []Change, e *store.Event) ([]Change, error) 
 // initialEventsEnd is the annotation of the bookmark behind the initial objects.
 const initialEventsEnd = "k8s.io/initial-events-end"
 
-// bookmarkObject is the object that a bookmark carries: empty but for the resourceVersion.
+// bookmarkObject is the object that a bookmark carries: empty but for the resourceVersion and for what the reference shows
+// in an object of the kind in which nothing is set.
 func (t *Type) bookmarkObject(c Change) Object {
 	o := t.New()
 	o.SetResourceVersion(formatRevision(c.Revision))
 	if c.InitialEnd {
 		o.SetAnnotations(map[string]string{initialEventsEnd: "true"})
+	}
+	if t.onBookmark != nil {
+		t.onBookmark(o)
 	}
 	o.GetObjectKind().SetGroupVersionKind(t.GVK())
 	return o

@@ -229,6 +229,23 @@ func TestWatchEnds(t *testing.T) {
 	}
 }
 
+// TestBookmarksOfWorkloads guards what the reference shows in bookmarks of the kinds whose internal form differs.
+func TestBookmarksOfWorkloads(t *testing.T) {
+	c := start(t)
+	for name, want := range map[string]string{
+		"deployments":  `"spec":{"replicas":0,`,
+		"replicasets":  `"spec":{"replicas":0,`,
+		"statefulsets": `"spec":{"replicas":0,`,
+		"daemonsets":   `"annotations":{"deprecated.daemonset.template.generation":"0","k8s.io/initial-events-end":"true"}`,
+	} {
+		w := c.watch(t, "/apis/apps/v1/"+name, resource.ListOptions{Bookmarks: true})
+		_, all := take(t, w, 1)
+		if text, err := w.Type.AppendBookmark(nil, all[0]); err != nil || !strings.Contains(string(text), want) {
+			t.Errorf("%s: the bookmark is %s, %v; want %s in it", name, text, err, want)
+		}
+	}
+}
+
 func TestBookmarks(t *testing.T) {
 	c := start(t)
 	w := c.watch(t, maps, resource.ListOptions{Bookmarks: true})
