@@ -7,6 +7,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	authenticationv1 "k8s.io/api/authentication/v1"
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -59,6 +60,10 @@ func newOwner(table *Table, fields *fieldmanager.Schema, t *Type, subresource st
 		c.Convert = func(o fieldmanager.Object, to schema.GroupVersion) (fieldmanager.Object, error) {
 			return table.convert(o, to.WithResource(t.Resource))
 		}
+	}
+	if subresource == "token" {
+		c.Kind, c.Default, c.Reset = authenticationv1.SchemeGroupVersion.WithKind("TokenRequest"), nil, nil
+		c.New = func() fieldmanager.Object { return &authenticationv1.TokenRequest{} }
 	}
 	if subresource == "scale" {
 		c.Kind, c.Default, c.Reset = scale.Kind, nil, nil

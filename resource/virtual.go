@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	authorizationv1 "k8s.io/api/authorization/v1"
@@ -162,6 +163,9 @@ func rulesStatus(rules []rbacv1.PolicyRule) authorizationv1.SubjectRulesReviewSt
 	return status
 }
 
+// defaultTokenTime is how long a token is good for whose request does not say.
+const defaultTokenTime = time.Hour
+
 func (s *Service) requestToken(ctx context.Context, p authz.Permit, t *Type, v *authenticationv1.TokenRequest, w Write) (runtime.Object, error) {
 	if s.Issuer == nil {
 		return nil, api.PathNotFound()
@@ -184,6 +188,11 @@ func (s *Service) requestToken(ctx context.Context, p authz.Permit, t *Type, v *
 	if err != nil {
 		return nil, err
 	}
+	if v.Spec.ExpirationSeconds == nil {
+		seconds := int64(defaultTokenTime / time.Second)
+		v.Spec.ExpirationSeconds = &seconds
+	}
+	s.own(t, "token", &authenticationv1.TokenRequest{}, v, w)
 	a := s.attributes(p, t, admission.Create, nil, nil, w)
 	a.Object, a.Kind = v, authenticationv1.SchemeGroupVersion.WithKind("TokenRequest")
 	if err := s.Admission.Mutate(ctx, a); err != nil {

@@ -127,6 +127,14 @@ func TestTokenRequest(t *testing.T) {
 	if diff := cmp.Diff([]string{"authentication.kubernetes.io/issued-credential-id=JTI=1"}, annotated); diff != "" || len(w.List()) != 1 {
 		t.Errorf("warnings %q, audit annotations (-want +got):\n%s", w.List(), diff)
 	}
+	owned := as("me")
+	if r, err = c.do(t, request{verb: "create", path: accounts + "/a/token", body: `{"spec":{"audiences":["a"]}}`, write: owned}); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{`me Update authentication.k8s.io/v1 token {"f:spec":{"f:audiences":{},"f:expirationSeconds":{}}}`}
+	if diff := cmp.Diff(want, record(t, answer(t, r))); diff != "" {
+		t.Errorf("who asked for the token (-want +got):\n%s", diff)
+	}
 	for name, tc := range map[string]struct {
 		path, body string
 		code       int
