@@ -57,13 +57,26 @@ func (s *Server) addPages() error {
 	if err := s.addVersion(); err != nil {
 		return err
 	}
-	s.pages["/"] = nil // listed, and replaced by the list
-	paths := make([]string, 0, len(s.pages))
+	return s.addJSON("/", metav1.RootPaths{Paths: s.listedPaths()})
+}
+
+// specs3 is the directory of the OpenAPI documents of version 3.
+const specs3 = "/openapi/v3/"
+
+// listedPaths is what the list of paths names: every page, and for the OpenAPI documents of version 3, which have an index of their own, the
+// directory alone.
+func (s *Server) listedPaths() []string {
+	paths := []string{"/apis/"}
 	for path := range s.pages {
-		paths = append(paths, path)
+		if !strings.HasPrefix(path, specs3) {
+			paths = append(paths, path)
+		}
+	}
+	if s.cfg.OpenAPI != nil {
+		paths = append(paths, specs3)
 	}
 	slices.Sort(paths)
-	return s.addJSON("/", metav1.RootPaths{Paths: slices.DeleteFunc(paths, func(p string) bool { return p == "/" })})
+	return paths
 }
 
 // addSpecs adds the OpenAPI documents, where there are any.
@@ -85,7 +98,7 @@ func (s *Server) addSpecs() error {
 	add("/openapi/v2", v2, typeSpec2, "")
 	s.pages["/openapi/v3"] = indexPage(index, modified)
 	for path, spec := range v3 {
-		add("/openapi/v3/"+path, spec, typeSpec3, specAddress(path, spec))
+		add(specs3+path, spec, typeSpec3, specAddress(path, spec))
 	}
 	return nil
 }
@@ -133,7 +146,7 @@ func (s *Server) servePath(w http.ResponseWriter, r *http.Request, info api.Requ
 	if parts := strings.Split(info.Path, "/"); parts[1] == "api" || (parts[1] == "apis" && s.pages["/apis/"+parts[2]] != nil) {
 		return api.PathNotFound()
 	}
-	if strings.HasPrefix(info.Path, "/openapi/v3/") {
+	if strings.HasPrefix(info.Path, specs3) {
 		w.WriteHeader(http.StatusNotFound) // without a body, as the reference answers
 		return nil
 	}
