@@ -23,19 +23,21 @@ var (
 
 	pretty = parameter{
 		name: "pretty", dataType: "string", kind: common.QueryParameterKind,
-		description: "'true' asks for indented output.",
-	}
-	objectName = parameter{
-		name: "name", dataType: "string", kind: common.PathParameterKind, required: true,
-		description: "The name of the object.",
+		description: "If 'true', then the output is pretty printed. Defaults to 'false' unless the user-agent indicates a browser or " +
+			"command-line HTTP tool (curl and wget).",
 	}
 	objectNamespace = parameter{
 		name: "namespace", dataType: "string", kind: common.PathParameterKind, required: true,
-		description: "The namespace of the object.",
+		description: "object name and auth scope, such as for teams and projects",
 	}
 	requiredBody = parameter{name: "body", kind: common.BodyParameterKind, required: true}
 	optionalBody = parameter{name: "body", kind: common.BodyParameterKind}
 )
+
+// objectName is the last part of the path of an object.
+func objectName(kind string) parameter {
+	return parameter{name: "name", dataType: "string", kind: common.PathParameterKind, required: true, description: "name of the " + kind}
+}
 
 // optionParameters makes a query parameter of every plain field of an options type.
 func optionParameters(options interface{ SwaggerDoc() map[string]string }) []common.Parameter {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -28,7 +29,7 @@ func versionRoutes(table *resource.Table, gv schema.GroupVersion) ([]*route, err
 	tag := groupName(gv.Group) + "_" + gv.Version
 	root := "/" + groupVersionPath(gv) + "/"
 	routes := []*route{infoRoute(root, "get"+title(groupName(gv.Group))+title(gv.Version)+"APIResources", tag,
-		"list the resources of the version", &metav1.APIResourceList{})}
+		"get available resources", &metav1.APIResourceList{})}
 	for _, t := range table.Types() {
 		if t.Group != gv.Group || t.Version != gv.Version {
 			continue
@@ -81,32 +82,51 @@ func (r resourceRoutes) operation(method, path, action, verb, noun, description 
 func (r resourceRoutes) collectionRoutes() []*route {
 	var routes []*route
 	if r.Serves("list", "") {
-		op := r.operation(http.MethodGet, r.collection, "list", "list", r.inNamespace+r.Kind, "list or watch "+r.Resource)
+		op := r.operation(http.MethodGet, r.collection, "list", "list", r.inNamespace+r.Kind, r.listing())
 		routes = append(routes, op.takes(nil, r.scope, listParameters).streams().answers(r.list, http.StatusOK))
 		if r.Namespaced {
 			all := "/" + groupVersionPath(r.GVK().GroupVersion()) + "/" + r.Resource
-			op := r.operation(http.MethodGet, all, "list", "list", r.Kind+"ForAllNamespaces", "list or watch "+r.Resource+" of all namespaces")
+			op := r.operation(http.MethodGet, all, "list", "list", r.Kind+"ForAllNamespaces", r.listing())
 			routes = append(routes, op.takes(nil, nil, listParameters).streams().answers(r.list, http.StatusOK))
 		}
 	}
 	if r.Serves("create", "") {
-		op := r.operation(http.MethodPost, r.collection, "post", "create", r.inNamespace+r.Kind, "create a "+r.Kind)
+		op := r.operation(http.MethodPost, r.collection, "post", "create", r.inNamespace+r.Kind, "create"+article(r.Kind)+r.Kind)
 		routes = append(routes, op.takes(r.object, r.scope, createParameters).
 			answers(r.object, http.StatusOK, http.StatusCreated, http.StatusAccepted))
 	}
 	if r.Serves("deletecollection", "") {
-		op := r.operation(http.MethodDelete, r.collection, "deletecollection", "delete", "Collection"+r.inNamespace+r.Kind, "delete "+r.Resource)
+		op := r.operation(http.MethodDelete, r.collection, "deletecollection", "delete", "Collection"+r.inNamespace+r.Kind, "delete collection of "+r.Kind)
 		routes = append(routes, op.takes(&metav1.DeleteOptions{}, r.scope, deleteCollectionParameters).
 			answers(&metav1.Status{}, http.StatusOK))
 	}
 	return routes
 }
 
+// listing describes a list, which most resources let clients watch.
+func (r resourceRoutes) listing() string {
+	if r.Serves("watch", "") {
+		return "list or watch objects of kind " + r.Kind
+	}
+	return "list objects of kind " + r.Kind
+}
+
+// article is what stands between a verb and a kind: kinds in the plural have no article.
+func article(kind string) string {
+	switch {
+	case strings.HasSuffix(kind, "s") && !strings.HasSuffix(kind, "ss"):
+		return " "
+	case strings.Contains("AEIOU", kind[:1]):
+		return " an "
+	}
+	return " a "
+}
+
 func (r resourceRoutes) objectRoutes() []*route {
-	path, scope := r.collection+"/{name}", append(slices.Clone(r.scope), objectName)
-	routes := r.readAndWrite(path, scope, r.Verbs, r.GVK(), r.object, "", "a "+r.Kind)
+	path, scope := r.collection+"/{name}", append(slices.Clone(r.scope), objectName(r.Kind))
+	routes := r.readAndWrite(path, scope, r.Verbs, r.GVK(), r.object, "", "")
 	if r.Serves("delete", "") {
-		op := r.operation(http.MethodDelete, path, "delete", "delete", r.inNamespace+r.Kind, "delete a "+r.Kind)
+		op := r.operation(http.MethodDelete, path, "delete", "delete", r.inNamespace+r.Kind, "delete"+article(r.Kind)+r.Kind)
 		routes = append(routes, op.takes(&metav1.DeleteOptions{}, scope, deleteParameters).
 			answers(r.deleted(), http.StatusOK, http.StatusAccepted))
 	}
@@ -130,8 +150,9 @@ func (r resourceRoutes) deleted() any {
 
 // readAndWrite makes the routes that an object and its subresources share.
 func (r resourceRoutes) readAndWrite(
-	path string, scope []common.Parameter, verbs []string, kind schema.GroupVersionKind, body any, suffix, what string,
+	path string, scope []common.Parameter, verbs []string, kind schema.GroupVersionKind, body any, suffix, part string,
 ) []*route {
+	what := part + "the specified " + r.Kind
 	noun := r.inNamespace + r.Kind + suffix
 	var routes []*route
 	for _, verb := range verbs {
@@ -144,7 +165,7 @@ func (r resourceRoutes) readAndWrite(
 			op = r.operation(http.MethodPut, path, "put", "replace", noun, "replace "+what).
 				takes(body, scope, updateParameters).answers(body, http.StatusOK, http.StatusCreated)
 		case "patch":
-			op = r.operation(http.MethodPatch, path, "patch", "patch", noun, "change part of "+what).
+			op = r.operation(http.MethodPatch, path, "patch", "patch", noun, "partially update "+what).
 				takes(&metav1.Patch{}, scope, patchParameters).answers(body, http.StatusOK, http.StatusCreated)
 			op.consumes = patchTypes
 		default:
@@ -165,10 +186,10 @@ func (r resourceRoutes) subresourceRoutes(s resource.Subresource) ([]*route, err
 		}
 		kind, body = s.Kind, o
 	}
-	path, scope := r.collection+"/{name}/"+s.Name, append(slices.Clone(r.scope), objectName)
-	routes := r.readAndWrite(path, scope, s.Verbs, kind, body, title(s.Name), "the "+s.Name+" of a "+r.Kind)
+	path, scope := r.collection+"/{name}/"+s.Name, append(slices.Clone(r.scope), objectName(kind.Kind))
+	routes := r.readAndWrite(path, scope, s.Verbs, kind, body, title(s.Name), s.Name+" of ")
 	if slices.Contains(s.Verbs, "create") {
-		op := r.operation(http.MethodPost, path, "post", "create", r.inNamespace+r.Kind+title(s.Name), "create the "+s.Name+" of a "+r.Kind).
+		op := r.operation(http.MethodPost, path, "post", "create", r.inNamespace+r.Kind+title(s.Name), "create "+s.Name+" of"+article(r.Kind)+r.Kind).
 			takes(body, scope, createParameters).answers(body, http.StatusOK, http.StatusCreated, http.StatusAccepted)
 		op.kind = kind
 		routes = append(routes, op)
@@ -181,18 +202,23 @@ func (r resourceRoutes) watchRoutes(root string) []*route {
 	if !r.Serves("watch", "") {
 		return nil
 	}
-	const deprecated = " (deprecated: list with the watch parameter)"
+	const (
+		deprecated = "deprecated: use the 'watch' parameter with a list operation instead"
+		filtered   = ", filtered to a single item with the 'fieldSelector' parameter"
+	)
+	one := "watch changes to an object of kind " + r.Kind + ". " + deprecated + filtered + "."
+	many := "watch individual changes to a list of " + r.Kind + ". " + deprecated + "."
 	watch := func(path, action, noun, description string, scope []common.Parameter) *route {
-		op := r.operation(http.MethodGet, path, action, "watch", noun, description+deprecated)
+		op := r.operation(http.MethodGet, path, action, "watch", noun, description)
 		return op.takes(nil, scope, listParameters).streams().answers(&metav1.WatchEvent{}, http.StatusOK)
 	}
 	collection := root + "watch/" + r.collection[len(root):]
 	routes := []*route{
-		watch(collection, "watchlist", r.inNamespace+r.Kind+"List", "watch "+r.Resource, r.scope),
-		watch(collection+"/{name}", "watch", r.inNamespace+r.Kind, "watch a "+r.Kind, append(slices.Clone(r.scope), objectName)),
+		watch(collection, "watchlist", r.inNamespace+r.Kind+"List", many, r.scope),
+		watch(collection+"/{name}", "watch", r.inNamespace+r.Kind, one, append(slices.Clone(r.scope), objectName(r.Kind))),
 	}
 	if r.Namespaced {
-		routes = append(routes, watch(root+"watch/"+r.Resource, "watchlist", r.Kind+"ListForAllNamespaces", "watch "+r.Resource+" of all namespaces", nil))
+		routes = append(routes, watch(root+"watch/"+r.Resource, "watchlist", r.Kind+"ListForAllNamespaces", many, nil))
 	}
 	return routes
 }
