@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -30,13 +31,15 @@ type Credentials struct {
 	HasBearer bool
 	// Audiences are those that the token must be for, at least one of them. Empty means the server's own.
 	Audiences []string
+	// Header is the request's own, in which a front proxy states whom it speaks for. It is not to be changed.
+	Header http.Header
 }
 
 // FromRequest reads the credentials of a request. An Authorization header that is repeated, empty, over
 // [MaxTokenBytes], of another scheme than Bearer, or whose token is not one run of visible ASCII is a 401
 // [api.Error] that wraps [ErrMalformed]: ignoring it would let a failed login pass as no login.
 func FromRequest(r *http.Request) (Credentials, error) {
-	var c Credentials
+	c := Credentials{Header: r.Header}
 	if r.TLS != nil {
 		c.PeerCertificates = r.TLS.PeerCertificates
 	}
@@ -77,22 +80,62 @@ func malformed(format string, args ...any) error {
 	return api.Unauthorized(fmt.Errorf("%w: %s", ErrMalformed, fmt.Sprintf(format, args...)))
 }
 
-// StripIdentity removes from h every header that states or proves an identity: Authorization,
-// Proxy-Authorization, X-Remote-* and Impersonate-*, in any capitalisation. It is called once the user is known, so
-// that no later stage, log or backend can use them.
-func StripIdentity(h http.Header) {
+// IdentityHeaders names the headers in which a front proxy of this server states an identity, beside the X-Remote-* that
+// are always taken for such. The zero value names none.
+type IdentityHeaders struct {
+	// Names are whole names.
+	Names []string
+	// Prefixes are what names begin with.
+	Prefixes []string
+}
+
+// Strip removes from h every header that states or proves an identity: Authorization, Proxy-Authorization, X-Remote-*,
+// Impersonate-* and those that i names, in any capitalisation and with underscores for hyphens, which some backends take for
+// the same. It is called once the user is known, so that no later stage, log or backend can use them.
+func (i IdentityHeaders) Strip(h http.Header) {
 	for key := range h {
-		if isIdentityHeader(key) {
+		if i.has(key) {
 			delete(h, key)
 		}
 	}
 }
 
-func isIdentityHeader(key string) bool {
-	return strings.EqualFold(key, "Authorization") || strings.EqualFold(key, "Proxy-Authorization") ||
-		hasPrefixFold(key, "X-Remote-") || hasPrefixFold(key, impersonatePrefix)
+func (i IdentityHeaders) has(key string) bool {
+	for _, name := range [...]string{"Authorization", "Proxy-Authorization"} {
+		if sameHeader(key, name) {
+			return true
+		}
+	}
+	for _, prefix := range [...]string{"X-Remote-", impersonatePrefix} {
+		if hasHeaderPrefix(key, prefix) {
+			return true
+		}
+	}
+	return slices.ContainsFunc(i.Names, func(name string) bool { return sameHeader(key, name) }) ||
+		slices.ContainsFunc(i.Prefixes, func(prefix string) bool { return hasHeaderPrefix(key, prefix) })
 }
 
-func hasPrefixFold(s, prefix string) bool {
-	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+func sameHeader(a, b string) bool { return len(a) == len(b) && hasHeaderPrefix(a, b) }
+
+// hasHeaderPrefix compares without regard to case and takes an underscore for a hyphen.
+func hasHeaderPrefix(name, prefix string) bool {
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		if foldHeader(name[i]) != foldHeader(prefix[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func foldHeader(b byte) byte {
+	switch {
+	case 'A' <= b && b <= 'Z':
+		return b + 'a' - 'A'
+	case b == '_':
+		return '-'
+	}
+	return b
 }

@@ -4,7 +4,7 @@
 // anonymous user. Where two credentials come with one request, a valid client certificate wins over the
 // bearer token, and a valid bearer token over a certificate that does not verify.
 //
-// [FromRequest] reads the credentials, [Chain] asks the authenticators in order, [StripIdentity] removes what
+// [FromRequest] reads the credentials, [Chain] asks the authenticators in order, [IdentityHeaders.Strip] removes what
 // could be taken for an identity later on, and [ImpersonationFrom] reads a request to act as somebody else, which
 // the caller must have authorized before it takes effect. The authenticators themselves are in the packages below
 // this one.

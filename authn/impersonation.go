@@ -192,3 +192,7 @@ func impersonateCheck(group, resource, subresource, namespace, name string) api.
 		Resource: resource, Subresource: subresource, Namespace: namespace, Name: name,
 	}
 }
+
+func hasPrefixFold(s, prefix string) bool {
+	return len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix)
+}

@@ -80,6 +80,8 @@ type Config struct {
 
 	// Table describes the served resources, for discovery and metric labels.
 	Table *resource.Table
+	// IdentityHeaders are the headers of front proxies, which are taken off every request.
+	IdentityHeaders authn.IdentityHeaders
 	// OpenAPI holds the specification; nil means that /openapi is not served.
 	OpenAPI OpenAPI
 	// Issuer holds the documents of the service account issuer; nil means that they are not served.

@@ -270,19 +270,31 @@ func (x *exchange) beginAudit() (err error) {
 	if id := x.r.Header.Get("Audit-Id"); id != "" {
 		x.record.Annotate(annotationClientID, cut(strings.ToValidUTF8(id, ""), maxClientID))
 	}
-	if x.who != nil {
-		for key, value := range x.who.Annotations {
-			x.record.Annotate(key, value)
-		}
-	}
+	x.annotateCredential()
 	x.s.metrics.stages.audited.Inc()
 	return nil
+}
+
+// annotationCredential names a credential that the user's extra does not: that of a front proxy.
+const annotationCredential = "server.gatehouse.dev/credential-id"
+
+// annotateCredential adds to the record what the authenticator had to say.
+func (x *exchange) annotateCredential() {
+	if x.who == nil {
+		return
+	}
+	for key, value := range x.who.Annotations {
+		x.record.Annotate(key, value)
+	}
+	if id := x.who.CredentialID; id != "" && len(x.who.User.Extra[api.ExtraCredentialID]) == 0 {
+		x.record.Annotate(annotationCredential, id)
+	}
 }
 
 // impersonate replaces the user by the one the request wants to act as, if its own user may do that.
 func (x *exchange) impersonate() error {
 	wanted, err := authn.ImpersonationFrom(x.r)
-	authn.StripIdentity(x.r.Header)
+	x.s.cfg.IdentityHeaders.Strip(x.r.Header)
 	if err != nil || wanted == nil {
 		return err
 	}

@@ -11,7 +11,7 @@
 // Verified leaves are remembered by their SHA-256 until the first certificate of the chain expires or the
 // authorities change, 4096 leaves at most; failures are not remembered.
 //
-// Limits: no revocation lists and no OCSP, as in Kubernetes. A chain over [MaxChain] certificates, [MaxChainBytes]
+// Limits: revocation is for authn/revocation; there is no OCSP, as in Kubernetes. A chain over [MaxChain] certificates, [MaxChainBytes]
 // bytes or with an RSA key over [MaxRSABits] is refused before any signature is checked.
 package clientcert
 
@@ -56,14 +56,17 @@ type Authenticator struct {
 
 // trust is one version of the authorities, with what was verified against it.
 type trust struct {
-	fileSum  [sha256.Size]byte
-	roots    *x509.CertPool
-	verified *lru.Cache[[sha256.Size]byte, verified]
+	fileSum [sha256.Size]byte
+	roots   *x509.CertPool
+	// authorities are what roots holds.
+	authorities []*x509.Certificate
+	verified    *lru.Cache[[sha256.Size]byte, verified]
 }
 
 // verified is a leaf that was found good, with the time in which all of its chain is.
 type verified struct {
 	result              *authn.Result // nil for a leaf without a common name
+	fault               error         // why the leaf names nobody, though it verifies
 	notBefore, notAfter time.Time
 }
 
@@ -94,22 +97,46 @@ func (a *Authenticator) Reload() (changed bool, err error) {
 // ([crypto/tls.Config.ClientCAs]). It must not be changed.
 func (a *Authenticator) ClientCAs() *x509.CertPool { return a.loaded.Load().roots }
 
+// Authorities are the certificates in the bundle in use. They must not be changed.
+func (a *Authenticator) Authorities() []*x509.Certificate { return a.loaded.Load().authorities }
+
 // Authenticate implements [authn.Authenticator].
 func (a *Authenticator) Authenticate(_ context.Context, c authn.Credentials) (*authn.Result, error) {
 	if len(c.PeerCertificates) == 0 {
 		return nil, nil
 	}
-	leaf, trust, now := c.PeerCertificates[0], a.loaded.Load(), a.now()
-	sum := sha256.Sum256(leaf.Raw)
-	if known, ok := trust.verified.Get(sum); ok && !now.Before(known.notBefore) && !now.After(known.notAfter) {
-		return known.result, nil
+	found, err := a.check(c.PeerCertificates)
+	if err == nil && found.fault != nil {
+		err = fmt.Errorf("client certificate %s: %w", describe(c.PeerCertificates[0]), found.fault)
 	}
-	if err := checkBounds(c.PeerCertificates); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	chain, err := trust.verify(c.PeerCertificates, now)
+	return found.result, nil
+}
+
+// Verify reports whether the chain, leaf first, leads to one of the authorities and is good for client authentication, whomever the
+// leaf names.
+func (a *Authenticator) Verify(presented []*x509.Certificate) error {
+	if len(presented) == 0 {
+		return errors.New("no client certificate was presented")
+	}
+	_, err := a.check(presented)
+	return err
+}
+
+func (a *Authenticator) check(presented []*x509.Certificate) (verified, error) {
+	leaf, trust, now := presented[0], a.loaded.Load(), a.now()
+	sum := sha256.Sum256(leaf.Raw)
+	if known, ok := trust.verified.Get(sum); ok && !now.Before(known.notBefore) && !now.After(known.notAfter) {
+		return known, nil
+	}
+	if err := checkBounds(presented); err != nil {
+		return verified{}, err
+	}
+	chain, err := trust.verify(presented, now)
 	if err != nil {
-		return nil, fmt.Errorf("client certificate %s: %w", describe(leaf), err)
+		return verified{}, fmt.Errorf("client certificate %s: %w", describe(leaf), err)
 	}
 	found := verified{notBefore: leaf.NotBefore, notAfter: leaf.NotAfter}
 	for _, cert := range chain {
@@ -121,12 +148,10 @@ func (a *Authenticator) Authenticate(_ context.Context, c authn.Credentials) (*a
 		}
 	}
 	if leaf.Subject.CommonName != "" {
-		if found.result, err = result(leaf, sum); err != nil {
-			return nil, fmt.Errorf("client certificate %s: %w", describe(leaf), err)
-		}
+		found.result, found.fault = result(leaf, sum)
 	}
 	trust.verified.Add(sum, found)
-	return found.result, nil
+	return found, nil
 }
 
 func (t *trust) verify(presented []*x509.Certificate, now time.Time) ([]*x509.Certificate, error) {

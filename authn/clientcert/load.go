@@ -24,7 +24,7 @@ func load(path string) (*trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	roots, err := parseBundle(data)
+	authorities, err := parseBundle(data)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
@@ -32,15 +32,19 @@ func load(path string) (*trust, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &trust{fileSum: sha256.Sum256(data), roots: roots, verified: cache}, nil
+	roots := x509.NewCertPool()
+	for _, cert := range authorities {
+		roots.AddCert(cert)
+	}
+	return &trust{fileSum: sha256.Sum256(data), roots: roots, authorities: authorities, verified: cache}, nil
 }
 
 const certificateBlock = "CERTIFICATE"
 
 // parseBundle takes every CERTIFICATE block and skips blocks of other types, as bundles often hold. A block that is cut
 // off or damaged is an error: the decoder would skip it, and with it an authority.
-func parseBundle(data []byte) (*x509.CertPool, error) {
-	roots, count := x509.NewCertPool(), 0
+func parseBundle(data []byte) (authorities []*x509.Certificate, err error) {
+	count := 0
 	begun := bytes.Count(data, []byte("-----BEGIN "+certificateBlock+"-----"))
 	for {
 		block, rest := pem.Decode(data)
@@ -58,7 +62,7 @@ func parseBundle(data []byte) (*x509.CertPool, error) {
 		if err != nil {
 			return nil, fmt.Errorf("certificate %d: %w", count, err)
 		}
-		roots.AddCert(cert)
+		authorities = append(authorities, cert)
 	}
 	switch {
 	case begun == 0:
@@ -66,5 +70,5 @@ func parseBundle(data []byte) (*x509.CertPool, error) {
 	case count != begun:
 		return nil, fmt.Errorf("%d of %d certificates are damaged", begun-count, begun)
 	}
-	return roots, nil
+	return authorities, nil
 }

@@ -17,5 +17,7 @@
 // existence of the objects, is checked for every request: that is a few map lookups, and it makes the deletion of an account
 // effective at once.
 //
-// Limits: bound tokens only. Legacy tokens from secrets are not accepted, and there is no external signer.
+// [Legacy] verifies the tokens that are kept in Secrets, which older clusters have and administrators still make.
+//
+// Limits: there is no external signer.
 package serviceaccount

@@ -6,6 +6,7 @@ import (
 	"crypto"
 	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -115,6 +116,25 @@ func (f *finder) Lookup(ctx context.Context, kind, namespace, name string) (stri
 	return string(o.GetUID()), deletion, true, nil
 }
 
+// Secret implements bootstrap.Secrets and serviceaccount.LegacyObjects. It takes what the cache has: who makes tokens up must not
+// cost etcd a question each.
+func (f *finder) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, bool, error) {
+	o, found, err := f.get(ctx, "token check", api.RequestInfo{Resource: "secrets", Namespace: namespace, Name: name}, "0")
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return o.(*corev1.Secret), true, nil
+}
+
+// ServiceAccount implements serviceaccount.LegacyObjects with what the cache has.
+func (f *finder) ServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, bool, error) {
+	o, found, err := f.get(ctx, "token check", api.RequestInfo{Resource: "serviceaccounts", Namespace: namespace, Name: name}, "0")
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return o.(*corev1.ServiceAccount), true, nil
+}
+
 // tokenReviewer answers TokenReviews from the chain that authenticates requests.
 type tokenReviewer struct{ chain *authn.Chain }
 
@@ -122,9 +142,19 @@ type tokenReviewer struct{ chain *authn.Chain }
 func (r tokenReviewer) ReviewToken(ctx context.Context, token string, audiences []string) (api.User, []string, bool, string) {
 	result, err := r.chain.Token(ctx, token, audiences)
 	if err != nil {
-		return api.User{}, nil, false, "the token is not valid here"
+		return api.User{}, nil, false, reviewError(err)
 	}
 	return result.User, result.Audiences, true, ""
+}
+
+// reviewError is what a reviewer is told. The reasons of authenticators hold no secret; who may review tokens may learn them.
+func reviewError(err error) string {
+	const invalid = "invalid bearer token"
+	cause := api.ToError(err).Unwrap()
+	if cause == nil || errors.Is(cause, authn.ErrUnknownToken) {
+		return invalid
+	}
+	return invalid + ": " + strings.ReplaceAll(cause.Error(), "\n", "; ")
 }
 
 // tokenIssuer issues the tokens that the API is asked for.

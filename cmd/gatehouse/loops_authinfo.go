@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
+	"fmt"
 	"maps"
 	"slices"
 	"time"
@@ -22,6 +24,8 @@ import (
 const (
 	authInfoName = "extension-apiserver-authentication"
 	clientCAKey  = "client-ca-file"
+	// requestHeaderCAKey holds the authorities of front proxies.
+	requestHeaderCAKey = "requestheader-client-ca-file"
 	// tokenTrackingName is a ConfigMap that says since when the use of old tokens of service accounts is recorded.
 	tokenTrackingName = "kube-apiserver-legacy-service-account-token-tracking"
 )
@@ -41,7 +45,10 @@ func (p *parts) publishAuthentication(ctx context.Context) error {
 		wanted, verb = o.(*corev1.ConfigMap), "update"
 	}
 	had := maps.Clone(wanted.Data)
-	if err := p.addAuthorities(wanted); err != nil {
+	if err := p.addAuthorities(wanted, clientCAKey, p.authorities()); err != nil {
+		return err
+	}
+	if err := p.addRequestHeader(wanted); err != nil {
 		return err
 	}
 	if found && maps.Equal(had, wanted.Data) {
@@ -72,10 +79,10 @@ func (p *parts) authorities() []string {
 	return files
 }
 
-// addAuthorities adds the certificates in the files of this server.
-func (p *parts) addAuthorities(o *corev1.ConfigMap) error {
-	bundle := []byte(o.Data[clientCAKey])
-	for _, file := range p.authorities() {
+// addAuthorities adds the certificates in the files to those under the key.
+func (p *parts) addAuthorities(o *corev1.ConfigMap, key string, files []string) error {
+	bundle := []byte(o.Data[key])
+	for _, file := range files {
 		content, err := pki.ReadPublic(file, maxReloadBytes)
 		if err != nil {
 			return err
@@ -83,12 +90,65 @@ func (p *parts) addAuthorities(o *corev1.ConfigMap) error {
 		bundle = append(append(bundle, '\n'), content...)
 	}
 	if merged := mergeCertificates(bundle, time.Now()); len(merged) > 0 {
-		if o.Data == nil {
-			o.Data = map[string]string{}
-		}
-		o.Data[clientCAKey] = string(merged)
+		setData(o, key, string(merged))
 	}
 	return nil
+}
+
+func setData(o *corev1.ConfigMap, key, value string) {
+	if o.Data == nil {
+		o.Data = map[string]string{}
+	}
+	o.Data[key] = value
+}
+
+// addRequestHeader adds how this server recognises front proxies.
+func (p *parts) addRequestHeader(o *corev1.ConfigMap) error {
+	r := p.options.RequestHeader
+	if r.ClientCAFile == "" {
+		return nil
+	}
+	if err := p.addAuthorities(o, requestHeaderCAKey, []string{r.ClientCAFile}); err != nil {
+		return err
+	}
+	for _, list := range []struct {
+		key    string
+		values []string
+	}{
+		{"requestheader-username-headers", r.UsernameHeaders},
+		{"requestheader-group-headers", r.GroupHeaders},
+		{"requestheader-extra-headers-prefix", r.ExtraHeaderPrefixes},
+		{"requestheader-allowed-names", r.AllowedNames},
+		{"requestheader-uid-headers", r.UIDHeaders},
+	} {
+		merged, err := mergeList(o.Data[list.key], list.values)
+		if err != nil {
+			return fmt.Errorf("%s of the ConfigMap %s: %w", list.key, authInfoName, err)
+		}
+		if list.key != "requestheader-uid-headers" || merged != "[]" {
+			setData(o, list.key, merged)
+		}
+	}
+	return nil
+}
+
+// mergeList adds values to a JSON list of strings, each once.
+func mergeList(list string, values []string) (string, error) {
+	merged := []string{}
+	if list != "" {
+		var had []string
+		if err := json.Unmarshal([]byte(list), &had); err != nil {
+			return "", err
+		}
+		values = append(had, values...)
+	}
+	for _, v := range values {
+		if !slices.Contains(merged, v) {
+			merged = append(merged, v)
+		}
+	}
+	out, err := json.Marshal(merged)
+	return string(out), err
 }
 
 // mergeCertificates writes every certificate of the PEM text once, in its order. What has expired, and what is no certificate, is left out.

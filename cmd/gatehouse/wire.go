@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,9 +16,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/audit"
 	"github.com/gatehouse/gatehouse/authn"
-	"github.com/gatehouse/gatehouse/authn/clientcert"
 	"github.com/gatehouse/gatehouse/authn/serviceaccount"
-	"github.com/gatehouse/gatehouse/authn/tokenfile"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/authz/rbac"
 	"github.com/gatehouse/gatehouse/internal/flags"
@@ -47,12 +46,14 @@ type parts struct {
 	resources *resource.Service
 	allocator *services.Allocator
 	self      identity
+	find      *finder
 	issuer    *serviceaccount.Issuer
 	authn     *authn.Chain
-	server    *server.Server
-	reload    []reloader
-	started   readiness
-	close     []func() error // in the order in which they were opened
+	authentication
+	server  *server.Server
+	reload  []reloader
+	started readiness
+	close   []func() error // in the order in which they were opened
 }
 
 // wire makes a service by plain constructors, in the order in which a request meets what they make, last first. Its context
@@ -198,15 +199,8 @@ func (p *parts) makeResources(context.Context) error {
 	if err != nil {
 		return err
 	}
-	p.issuer = issuer
+	p.issuer, p.accountKeys, p.find = issuer, keys, find
 	p.authn = &authn.Chain{APIAudiences: p.audiences(), Anonymous: anonymous(p.options.Anonymous)}
-	tokens, err := serviceaccount.NewAuthenticator(serviceaccount.AuthenticatorOptions{
-		Issuers: p.issuers(), Audiences: p.audiences(), Keys: keys, Objects: find, Clock: time.Now,
-	})
-	if err != nil {
-		return err
-	}
-	p.authn.Tokens = append(p.authn.Tokens, tokens)
 	p.resources = resource.NewService(resource.Config{
 		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.index,
 		Components: []resource.Component{{Name: "etcd-0", Check: p.checkEtcd}},
@@ -249,7 +243,7 @@ func (p *parts) makeIssuer(find *finder) (*serviceaccount.Issuer, *serviceaccoun
 	issuer, err := serviceaccount.NewIssuer(serviceaccount.IssuerOptions{
 		Issuer: p.issuers()[0], Audiences: p.audiences(), Keys: keys, Objects: find, Pods: find, Clock: time.Now,
 		MaxExpiration: o.ServiceAccountMaxTokenExpiration, ExtendExpiration: o.ServiceAccountExtendTokenExpiration,
-		JWKSURI: p.url + serviceaccount.JWKSPath,
+		JWKSURI: cmp.Or(o.ServiceAccountJWKSURI, p.url+serviceaccount.JWKSPath),
 	})
 	return issuer, keys, err
 }
@@ -266,28 +260,6 @@ func (p *parts) audiences() []string {
 		return p.options.APIAudiences
 	}
 	return p.issuers()
-}
-
-func (p *parts) makeAuthentication(context.Context) error {
-	for _, file := range p.authorities() {
-		a, err := clientcert.Open(file, time.Now)
-		if err != nil {
-			return fmt.Errorf("--client-ca-file: %w", err)
-		}
-		p.authn.Certificates = append(p.authn.Certificates, a)
-		p.reload = append(p.reload, reloader{file, a.Reload})
-	}
-	if p.options.TokenAuthFile != "" {
-		a, err := tokenfile.Open(tokenfile.Options{
-			Path: p.options.TokenAuthFile, AllowReadableByOthers: p.options.Profile == flags.Compatible,
-		})
-		if err != nil {
-			return fmt.Errorf("--token-auth-file: %w", err)
-		}
-		p.authn.Tokens = append(p.authn.Tokens, a)
-		p.reload = append(p.reload, reloader{p.options.TokenAuthFile, a.Reload})
-	}
-	return nil
 }
 
 func (p *parts) makeServer(context.Context) error {
@@ -325,7 +297,7 @@ func (p *parts) makeServer(context.Context) error {
 	p.server, err = server.New(server.Config{
 		Peers: peers, Authenticator: p.authn, Auditor: auditor, Clients: clients,
 		Authorizer: p.chain, Resources: rest, Table: p.resources.Table,
-		OpenAPI: documents, Issuer: p.issuer,
+		OpenAPI: documents, Issuer: p.issuer, IdentityHeaders: p.identityHeaders,
 		Checks: p.checks(), Registry: registry, Address: p.listener.Addr().String(),
 		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
 		GetCertificate: pair.GetCertificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
@@ -348,6 +320,7 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 	}
 	group.Go(func() error { return ended(p.followRoles(loops)) })
 	group.Go(func() error { return ended(p.reloadFiles(loops)) })
+	group.Go(func() error { return ended(p.recordTokenUse(loops)) })
 	if p.options.PolicyDir != "" {
 		group.Go(func() error { return ended(p.engine.Watch(loops, p.options.PolicyDir)) })
 	}

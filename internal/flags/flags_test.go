@@ -169,8 +169,8 @@ func TestRefusals(t *testing.T) {
 		},
 		{
 			"a boolean that is not implemented does not swallow the next argument",
-			[]string{"--enable-bootstrap-token-auth", "--secure-port=70000"},
-			[]string{"--enable-bootstrap-token-auth: not implemented yet", "--secure-port=70000: want a port from 1 to 65535, or 0 to have a free one chosen"},
+			[]string{"--enable-aggregator-routing", "--secure-port=70000"},
+			[]string{"--enable-aggregator-routing: not implemented yet", "--secure-port=70000: want a port from 1 to 65535, or 0 to have a free one chosen"},
 		},
 		{
 			"a flag with one meaning has no other",

@@ -72,6 +72,12 @@ type Options struct {
 	// ServiceAccountExtendTokenExpiration lets tokens that pods mount live for a year, for clients that do not read
 	// them again.
 	ServiceAccountExtendTokenExpiration bool
+	// ServiceAccountJWKSURI is where the discovery document says that the keys are. Empty means at this server.
+	ServiceAccountJWKSURI string
+	// BootstrapTokenAuth accepts the bootstrap tokens in kube-system.
+	BootstrapTokenAuth bool
+	// RequestHeader says which front proxies are believed.
+	RequestHeader RequestHeader
 	// APIAudiences are the audiences that a token must name at least one of. Empty means ServiceAccountIssuers.
 	APIAudiences []string
 

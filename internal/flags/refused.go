@@ -109,8 +109,7 @@ func refusedFlags() []string {
 		authentication-config authentication-token-webhook-config-file authentication-token-webhook-version
 		authentication-token-webhook-cache-ttl oidc-issuer-url oidc-client-id oidc-ca-file oidc-username-claim
 		oidc-username-prefix oidc-groups-claim oidc-groups-prefix oidc-signing-algs oidc-required-claim
-		requestheader-client-ca-file requestheader-allowed-names requestheader-username-headers requestheader-group-headers
-		requestheader-extra-headers-prefix requestheader-uid-headers service-account-signing-endpoint service-account-jwks-uri
+		service-account-signing-endpoint
 
 		authorization-config authorization-policy-file authorization-webhook-config-file authorization-webhook-version
 		authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
@@ -143,7 +142,7 @@ func refusedBooleans() []string {
 	return strings.Fields(`
 		shutdown-send-retry-after emulation-forward-compatible runtime-config-emulation-forward-compatible
 		enable-garbage-collector encryption-provider-config-automatic-reload disable-http2-serving permit-address-sharing
-		permit-port-sharing enable-bootstrap-token-auth audit-log-compress audit-log-batch-throttle-enable
+		permit-port-sharing audit-log-compress audit-log-batch-throttle-enable
 		audit-log-truncate-enabled audit-webhook-batch-throttle-enable audit-webhook-truncate-enabled
 		enable-priority-and-fairness enable-aggregator-routing aggregator-reject-forwarding-redirect
 		log-text-split-stream log-json-split-stream

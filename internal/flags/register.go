@@ -82,25 +82,6 @@ func registerEtcd(fs *pflag.FlagSet, o *Options) {
 	fs.StringVar(&o.EtcdPrefix, "etcd-prefix", "/registry", "what all keys in etcd begin with")
 }
 
-func registerAuthentication(fs *pflag.FlagSet, o *Options) {
-	fs.StringVar(&o.ClientCAFile, "client-ca-file", "", "authorities whose client certificates are accepted, beside the one in the data directory")
-	fs.StringVar(&o.TokenAuthFile, "token-auth-file", "", `CSV file of static tokens: token,user,uid,"group1,group2"`)
-	fs.Var(parsed[Anonymous]{&o.Anonymous, parseAnonymous, formatAnonymous, "true|false|health"},
-		"anonymous-auth", "let requests without credentials in as system:anonymous; health lets them ask for health and version only")
-	fs.Lookup("anonymous-auth").NoOptDefVal = "true"
-	fs.StringArrayVar(&o.ServiceAccountIssuers, "service-account-issuer", nil,
-		"issuer of service-account tokens; the first signs, further ones are accepted too (default the URL of this server)")
-	fs.StringArrayVar(&o.ServiceAccountKeyFiles, "service-account-key-file", nil,
-		"keys that verify service-account tokens, may be repeated (default the public half of the signing key)")
-	fs.StringVar(&o.ServiceAccountSigningKeyFile, "service-account-signing-key-file", "",
-		"key that signs service-account tokens (default the one in the data directory)")
-	fs.DurationVar(&o.ServiceAccountMaxTokenExpiration, "service-account-max-token-expiration", 0,
-		"longest life of a service-account token; a request for more is cut to it (default no limit)")
-	fs.BoolVar(&o.ServiceAccountExtendTokenExpiration, "service-account-extend-token-expiration", false,
-		"let the tokens in pods live for a year, for clients that never read them again")
-	fs.StringSliceVar(&o.APIAudiences, "api-audiences", nil, "audiences that a token must name one of (default the issuers)")
-}
-
 func registerLimits(fs *pflag.FlagSet, o *Options) {
 	fs.IntVar(&o.MaxRequestsInflight, "max-requests-inflight", 400, "reads that are worked on at once")
 	fs.IntVar(&o.MaxMutatingRequestsInflight, "max-mutating-requests-inflight", 200, "writes that are worked on at once")

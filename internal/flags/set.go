@@ -92,6 +92,7 @@ func (s *Set) settle(o *Options) (notes []string) {
 		o.Anonymous = AnonymousNone
 		notes = append(notes, "--anonymous-auth is off: --authorization-mode="+AlwaysAllow+" would let everybody do everything")
 	}
+	notes = append(notes, o.noteRequestHeader()...)
 	if o.Profile == Hardened && o.Anonymous == AnonymousAny {
 		notes = append(notes, "--anonymous-auth=true lets requests without credentials reach authorization")
 	}

@@ -52,6 +52,8 @@ func (o *Options) Validate() error {
 	o.validateTLS(&f)
 	o.validateEtcd(&f)
 	o.validateTokens(&f)
+	o.validateJWKSURI(&f)
+	o.validateRequestHeader(&f)
 	o.validateModes(&f)
 	o.validateAudit(&f)
 	o.validateLimits(&f)
