@@ -38,7 +38,8 @@ type RequestInfo struct {
 	// Tail holds the path segments after the subresource (as in .../proxy/a/b).
 	Tail []string
 	// FieldSelector and LabelSelector are the raw selectors of a list, watch or
-	// deletecollection, for authorizers that look at them.
+	// deletecollection, for authorizers that look at them. A watch below the older
+	// prefix /watch/ has none here.
 	FieldSelector, LabelSelector string
 }
 
@@ -153,7 +154,8 @@ func (r *RequestInfo) setVerb(method string, query url.Values, legacyWatch bool)
 			r.Verb = "deletecollection"
 		}
 	}
-	if slices.Contains([]string{"list", "watch", "deletecollection"}, r.Verb) {
+	// Below the older prefix a selector narrows what is watched by name or not at all: nobody decides by it.
+	if !legacyWatch && slices.Contains([]string{"list", "watch", "deletecollection"}, r.Verb) {
 		r.FieldSelector, r.LabelSelector = query.Get("fieldSelector"), query.Get("labelSelector")
 		if r.Name == "" && r.Verb != "deletecollection" {
 			if name, ok := NameFromFieldSelector(r.FieldSelector); ok {

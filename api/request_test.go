@@ -39,6 +39,10 @@ func TestParseRequest(t *testing.T) {
 			api.RequestInfo{IsResource: true, Path: "/api/v1/namespaces/default/pods/web", Verb: "get", Version: "v1", Namespace: "default", Resource: "pods", Name: "web"},
 		},
 		{
+			"a selector below the legacy prefix is nothing to decide by", "GET", "/api/v1/watch/namespaces/default/pods/a?fieldSelector=spec.nodeName%3Dn",
+			api.RequestInfo{IsResource: true, Path: "/api/v1/watch/namespaces/default/pods/a", Verb: "watch", Version: "v1", Namespace: "default", Resource: "pods", Name: "a"},
+		},
+		{
 			"the legacy watch prefix", "GET", "/api/v1/watch/namespaces/default/pods",
 			api.RequestInfo{IsResource: true, Path: "/api/v1/watch/namespaces/default/pods", Verb: "watch", Version: "v1", Namespace: "default", Resource: "pods"},
 		},

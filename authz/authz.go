@@ -117,27 +117,7 @@ func (c Chain) Authorize(ctx context.Context, user api.User, info api.RequestInf
 	if user.InGroup(api.GroupMasters) {
 		return Allow, "group " + api.GroupMasters + " is allowed everything", nil
 	}
-	var reasons string
-	var errs []error
-	for _, a := range c.Allowers {
-		decision, reason, err := a.Authorize(ctx, user, info)
-		if err != nil {
-			errs = append(errs, err)
-		}
-		switch {
-		case decision == Deny:
-			return Deny, reason, err
-		case decision == Allow:
-			return Allow, reason, nil
-		}
-		if reason != "" {
-			if reasons != "" {
-				reasons += ", "
-			}
-			reasons += reason
-		}
-	}
-	return NoOpinion, reasons, errors.Join(errs...)
+	return Sequence(c.Allowers).Authorize(ctx, user, info)
 }
 
 // Permit authorizes one request. A refusal is a 403 [api.Error] that wraps [ErrDenied]; a failure to

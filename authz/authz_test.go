@@ -60,7 +60,7 @@ func TestChain(t *testing.T) {
 		{"nobody gets a permit by an authorizer", authz.Chain{Allowers: list{allow}, Deniers: list{silent}}, nobody, authz.Allow, "yes", nil},
 		{"the first allow wins", authz.Chain{Allowers: list{silent, allow, deny}}, jane, authz.Allow, "yes", nil},
 		{"a deny before the allow wins", authz.Chain{Allowers: list{silent, deny, allow}}, jane, authz.Deny, "no", nil},
-		{"silence refuses and its reasons are kept", authz.Chain{Allowers: list{shrug, silent, shrug}}, jane, authz.NoOpinion, "nothing known, nothing known", nil},
+		{"silence refuses and its reasons are kept", authz.Chain{Allowers: list{shrug, silent, shrug}}, jane, authz.NoOpinion, "nothing known\nnothing known", nil},
 		{"an error does not stop a later allow", authz.Chain{Allowers: list{broken, allow}}, jane, authz.Allow, "yes", nil},
 		{"an error without an allow is kept", authz.Chain{Allowers: list{broken, silent}}, jane, authz.NoOpinion, "", errBroken},
 		{"a denier wins over an allower", authz.Chain{Deniers: list{deny}, Allowers: list{allow}}, jane, authz.Deny, "no", nil},

@@ -141,7 +141,7 @@ func (s *Service) reviewRules(p authz.Permit, v *authorizationv1.SelfSubjectRule
 	rules, err := s.Rules.RulesFor(p.User(), v.Spec.Namespace)
 	*v = authorizationv1.SelfSubjectRulesReview{TypeMeta: v.TypeMeta, Status: rulesStatus(rules)} // without the question, as the reference answers
 	if err != nil {
-		v.Status.Incomplete, v.Status.EvaluationError = true, "some rules could not be resolved"
+		v.Status.Incomplete, v.Status.EvaluationError = true, err.Error()
 	}
 	return v, nil
 }

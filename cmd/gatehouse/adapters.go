@@ -41,14 +41,6 @@ func (d policyDenier) Authorize(ctx context.Context, user api.User, info api.Req
 	return authz.NoOpinion, "", nil
 }
 
-// alwaysAllow is --authorization-mode=AlwaysAllow.
-type alwaysAllow struct{}
-
-// Authorize allows everything.
-func (alwaysAllow) Authorize(context.Context, api.User, api.RequestInfo) (authz.Decision, string, error) {
-	return authz.Allow, "everything is allowed by --" + "authorization-mode=" + flags.AlwaysAllow, nil
-}
-
 // auditOff is the audit log of a server without one, which only the compatible profile allows.
 type auditOff struct{}
 

@@ -34,7 +34,7 @@ func (p *parts) checks() []server.Check {
 		{Name: "informer-sync", ReadyOnly: true, Run: func(context.Context) error {
 			select {
 			case <-p.mirror.Ready():
-				return nil
+				return p.nodes.check()
 			default:
 				return errStarting
 			}

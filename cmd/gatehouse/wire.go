@@ -41,6 +41,8 @@ type parts struct {
 	engine    *policies.Engine
 	log       *audit.Log // nil where auditing is off
 	index     *rbac.Index
+	nodes     nodeGraph
+	modes     modes
 	chain     authz.Chain
 	mirror    *store.Mirror
 	resources *resource.Service
@@ -172,22 +174,6 @@ func (p *parts) etcdClient(ctx context.Context) (*clientv3.Client, error) {
 	return etcd.Client(), nil
 }
 
-func (p *parts) makeAuthorization(context.Context) error {
-	p.index = rbac.New()
-	p.chain.Deniers = []authz.Authorizer{policyDenier{p.engine}}
-	for _, mode := range p.options.AuthorizationModes {
-		switch mode {
-		case flags.RBAC:
-			p.chain.Allowers = append(p.chain.Allowers, p.index)
-		case flags.AlwaysAllow:
-			p.chain.Allowers = append(p.chain.Allowers, alwaysAllow{})
-		default:
-			return fmt.Errorf("--authorization-mode: %s is not implemented", mode)
-		}
-	}
-	return nil
-}
-
 func (p *parts) makeResources(context.Context) error {
 	table, err := resource.Builtin()
 	if err != nil {
@@ -202,7 +188,7 @@ func (p *parts) makeResources(context.Context) error {
 	p.issuer, p.accountKeys, p.find = issuer, keys, find
 	p.authn = &authn.Chain{APIAudiences: p.audiences(), Anonymous: anonymous(p.options.Anonymous)}
 	p.resources = resource.NewService(resource.Config{
-		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.index,
+		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.modes,
 		Components: []resource.Component{{Name: "etcd-0", Check: p.checkEtcd}},
 		Issuer:     tokenIssuer{issuer}, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
 		Allocator: p.makeAllocator(),
@@ -319,6 +305,7 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 		group.Go(func() error { return ended(store.NewCompactor(p.mirror.Etcd()).Run(loops, interval, p.logger)) })
 	}
 	group.Go(func() error { return ended(p.followRoles(loops)) })
+	group.Go(func() error { return ended(p.followNodes(loops)) })
 	group.Go(func() error { return ended(p.reloadFiles(loops)) })
 	group.Go(func() error { return ended(p.recordTokenUse(loops)) })
 	if p.options.PolicyDir != "" {

@@ -186,9 +186,9 @@ func TestRefusals(t *testing.T) {
 			},
 		},
 		{
-			"node authorization is not silently left out",
-			[]string{"--authorization-mode=Node,RBAC"},
-			[]string{"--authorization-mode=Node: not implemented yet, RBAC and AlwaysAllow are"},
+			"attribute-based authorization is not silently left out",
+			[]string{"--authorization-mode=Node,ABAC"},
+			[]string{"--authorization-mode=ABAC: not implemented, its policy file changes only with a restart and cannot be reviewed by the API: use RBAC"},
 		},
 		{
 			"a plugin that would be left out",

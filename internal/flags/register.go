@@ -26,7 +26,7 @@ func (s *Set) registerAll() {
 	s.group("Authentication", func(fs *pflag.FlagSet) { registerAuthentication(fs, o) })
 	s.group("Authorization and admission", func(fs *pflag.FlagSet) {
 		fs.StringSliceVar(&o.AuthorizationModes, "authorization-mode", nil,
-			"who decides, in this order: "+RBAC+" or "+AlwaysAllow+", which the hardened profile refuses")
+			"who decides, in this order: "+strings.Join(authorizationModes(), ", ")+"; the hardened profile refuses "+AlwaysAllow)
 		fs.StringSliceVar(&s.admission.enable, "enable-admission-plugins", nil,
 			"kube-apiserver's admission plugins to turn on: "+strings.Join(offByDefault(), ", ")+
 				"; the others that exist here are on, and those that do not are refused by name")

@@ -14,12 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 )
 
-// The authorization modes that are implemented.
-const (
-	RBAC        = "RBAC"
-	AlwaysAllow = "AlwaysAllow"
-)
-
 // Bounds of what can be asked for. They are far above what is of use and keep arithmetic and memory in hand.
 const (
 	maxInflight       = 100_000
@@ -198,26 +192,6 @@ func (o *Options) validateTokens(f *faults) {
 	}
 	if len(o.ServiceAccountKeyFiles) > 0 && o.ServiceAccountSigningKeyFile == "" {
 		f.add("service-account-key-file", ": --service-account-signing-key-file is required with it")
-	}
-}
-
-func (o *Options) allowsAlways() bool { return slices.Contains(o.AuthorizationModes, AlwaysAllow) }
-
-func (o *Options) validateModes(f *faults) {
-	const flag = "authorization-mode"
-	implemented := []string{RBAC, AlwaysAllow}
-	if len(o.AuthorizationModes) == 0 {
-		f.add(flag, ": one of %s is required", strings.Join(implemented, ", "))
-	}
-	for i, mode := range o.AuthorizationModes {
-		switch {
-		case slices.Contains(o.AuthorizationModes[:i], mode):
-			f.add(flag, "=%s: given twice", mode)
-		case slices.Contains([]string{"Node", "ABAC", "Webhook", "AlwaysDeny"}, mode):
-			f.add(flag, "=%s: not implemented yet, %s are", mode, strings.Join(implemented, " and "))
-		case !slices.Contains(implemented, mode):
-			f.add(flag, "=%s: no such mode, there are %s", mode, strings.Join(implemented, " and "))
-		}
 	}
 }
 
