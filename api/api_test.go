@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -153,4 +155,41 @@ func TestWarnings(t *testing.T) {
 		t.Errorf("a long warning was cut inside a character or not at all: %d bytes", len(list[1]))
 	}
 	(*api.Warnings)(nil).Add("ignored")
+}
+
+// TestWarningsFitAnAnswer guards the bound of clients on headers: many or long warnings are told by their beginnings, as kube-apiserver does.
+func TestWarningsFitAnAnswer(t *testing.T) {
+	long := strings.Repeat("é", 300)
+	for name, tc := range map[string]struct {
+		add  []string
+		want []int // characters
+	}{
+		"few long ones are whole":      {[]string{long, long + "a"}, []int{300, 301}},
+		"one that is too long":         {[]string{strings.Repeat("a", 5000)}, []int{256}},
+		"together too long":            {[]string{"a", strings.Repeat("a", 4000), long}, []int{1, 256, 256}},
+		"of many short ones, the rest": {numbered(1000, 100), slices.Repeat([]int{103}, 40)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var w api.Warnings
+			for _, text := range tc.add {
+				w.Add(text)
+			}
+			var got []int
+			for _, text := range w.List() {
+				got = append(got, utf8.RuneCountInString(text))
+			}
+			if !slices.Equal(got, tc.want) {
+				t.Errorf("%v characters, want %v", got, tc.want)
+			}
+		})
+	}
+}
+
+// numbered are texts of size characters and a number of three digits.
+func numbered(n, size int) []string {
+	var texts []string
+	for i := range n {
+		texts = append(texts, fmt.Sprintf("%03d", i%1000)+strings.Repeat("a", size))
+	}
+	return texts
 }

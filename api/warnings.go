@@ -4,12 +4,19 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"unicode/utf8"
 )
 
-// Bounds of the warnings of one request: how many are kept, and how many bytes of each. What is beyond is dropped.
+// Bounds of the warnings of one request. What is beyond is dropped.
 const (
-	MaxWarnings     = 64
-	MaxWarningBytes = 1 << 10
+	// MaxWarnings bounds how many are kept: strict decoding stops after 100 faults, and the rest of the request has some to say.
+	MaxWarnings = 128
+	// MaxWarningBytes bounds what is kept of each: as many characters, of any length, as all may have together, and one more.
+	MaxWarningBytes = utf8.UTFMax * (maxAllWarnings + 1)
+
+	// An answer carries so many characters of warnings, or where there are more the beginnings of them. Clients bound headers.
+	maxAllWarnings  = 4096
+	maxShortWarning = 256
 )
 
 // Warnings collects the texts that a request's answer carries in Warning headers (RFC 9110, code
@@ -40,12 +47,31 @@ func (w *Warnings) Add(text string) {
 	}
 }
 
-// List returns the warnings in the order they were added.
+// List returns the warnings in the order they were added, within the bounds of an answer.
 func (w *Warnings) List() []string {
 	if w == nil {
 		return nil
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return slices.Clone(w.list)
+	all := 0
+	for _, text := range w.list {
+		all += utf8.RuneCountInString(text)
+	}
+	if all <= maxAllWarnings {
+		return slices.Clone(w.list)
+	}
+	var short []string
+	all = 0
+	for _, text := range w.list {
+		if all >= maxAllWarnings {
+			break
+		}
+		if runes := []rune(text); len(runes) > maxShortWarning {
+			text = string(runes[:maxShortWarning])
+		}
+		all += utf8.RuneCountInString(text)
+		short = append(short, text)
+	}
+	return short
 }

@@ -36,8 +36,6 @@ type Config struct {
 	// Reset lists, for each apiVersion that a record may name, the fields that a write of this kind does not keep, such as
 	// "status" of the main resource. Nobody comes to own them by it. A path has the form "metadata.labels".
 	Reset map[string][]string
-	// Keep lists, instead of Reset, the only fields that a write keeps; "*" stands for any item of a list. Empty means everything.
-	Keep []string
 	// Convert returns the object as the kind of another version; nil means that there is none. It fails for versions that
 	// do not exist, and does not change the object.
 	Convert func(Object, runtimeschema.GroupVersion) (Object, error)
@@ -78,9 +76,6 @@ func (m *Manager) build() (*prepared, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(m.c.Keep) > 0 {
-		return &prepared{library: library}, nil
-	}
 	skip := append([]string{"apiVersion", "kind"}, m.c.Reset[m.c.Kind.GroupVersion().String()]...)
 	for _, name := range neverOwned {
 		skip = append(skip, "metadata."+name)
@@ -93,25 +88,8 @@ var neverOwned = []string{
 	"name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation", "managedFields", "resourceVersion",
 }
 
-// filters are Reset and Keep in the form of the library.
+// filters are Reset in the form of the library.
 func (c *Config) filters() map[fieldpath.APIVersion]fieldpath.Filter {
-	if len(c.Keep) > 0 {
-		var matchers []*fieldpath.SetMatcher
-		for _, path := range c.Keep {
-			var parts []any
-			for name := range strings.SplitSeq(path, ".") {
-				if name == "*" {
-					parts = append(parts, fieldpath.MatchAnyPathElement())
-				} else {
-					parts = append(parts, name)
-				}
-			}
-			matchers = append(matchers, fieldpath.MakePrefixMatcherOrDie(parts...))
-		}
-		return map[fieldpath.APIVersion]fieldpath.Filter{
-			fieldpath.APIVersion(c.Kind.GroupVersion().String()): fieldpath.NewIncludeMatcherFilter(matchers...),
-		}
-	}
 	reset := make(map[fieldpath.APIVersion]*fieldpath.Set, len(c.Reset))
 	for version, paths := range c.Reset {
 		s := fieldpath.NewSet()

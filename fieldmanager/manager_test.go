@@ -52,26 +52,6 @@ func TestUpdateLeavesTheLiveObjectAlone(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
-	m := fieldmanager.New(fieldmanager.Config{
-		Schema: fieldmanager.NewSchema(), Kind: schema.GroupVersionKind{Version: "v1", Kind: "ConfigMap"}, Subresource: "part",
-		New: func() fieldmanager.Object { return &corev1.ConfigMap{} }, Keep: []string{"data.a"},
-	})
-	live := configMap(nil)
-	live.ManagedFields = []metav1.ManagedFieldsEntry{{
-		Manager: "one", Operation: "Apply", APIVersion: "v1", FieldsType: "FieldsV1", FieldsV1: metav1.NewFieldsV1(`{"f:metadata":{"f:labels":{}}}`),
-	}}
-	next := live.DeepCopy()
-	next.Data = map[string]string{"a": "1", "b": "1"}
-	if err := m.Update(live, next, "two", noon); err != nil {
-		t.Fatal(err)
-	}
-	want := []entry{{"one Apply v1 ", "", `{"f:metadata":{"f:labels":{}}}`}, {"two Update v1 part", "2026-01-01T12:00:00Z", `{"f:data":{".":{},"f:a":{}}}`}}
-	if diff := cmp.Diff(want, recordOf(next)); diff != "" {
-		t.Errorf("record (-want +got):\n%s", diff)
-	}
-}
-
 func TestApplyTakesTheClockItIsGiven(t *testing.T) {
 	m := managerOf[corev1.ConfigMap]("", "v1", "ConfigMap", "")
 	live := configMap(map[string]string{"a": "1"})

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
-	"strings"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -67,9 +66,7 @@ func (c configuration) into(m *fieldmanager.Manager, live fieldmanager.Object, s
 	case w.Options.Validation == ValidationStrict:
 		return nil, api.BadRequest("error strict decoding YAML: error converting YAML to JSON: %v", c.strict)
 	default:
-		for line := range strings.Lines(strings.TrimPrefix(c.strict.Error(), "yaml: unmarshal errors:\n")) {
-			w.Warnings.Add(strings.TrimSpace(line))
-		}
+		warnStrict(w.Warnings, c.strict)
 	}
 	return o, nil
 }

@@ -133,16 +133,27 @@ func strictness(errs []error, want schema.GroupVersionKind, v Validation, w *api
 	case len(errs) == 0 || v == ValidationIgnore:
 		return nil
 	case v == ValidationStrict:
-		texts := make([]string, len(errs))
-		for i, e := range errs {
-			texts[i] = e.Error()
-		}
-		return api.BadRequest("%s in version %q cannot be handled as a %s: strict decoding error: %s", want.Kind, want.Version, want.Kind, strings.Join(texts, ", "))
+		return api.BadRequest("%s in version %q cannot be handled as a %s: strict decoding error: %s", want.Kind, want.Version, want.Kind, joinErrors(errs))
 	}
 	for _, e := range errs {
-		w.Add(e.Error())
+		warnStrict(w, e)
 	}
 	return nil
+}
+
+func joinErrors(errs []error) string {
+	texts := make([]string, len(errs))
+	for i, e := range errs {
+		texts[i] = e.Error()
+	}
+	return strings.Join(texts, ", ")
+}
+
+// warnStrict warns of each of the faults in an error of strict decoding: the YAML library has them on lines below a heading.
+func warnStrict(w *api.Warnings, err error) {
+	for line := range strings.Lines(strings.TrimPrefix(err.Error(), "yaml: unmarshal errors:\n")) {
+		w.Add(strings.TrimSpace(line))
+	}
 }
 
 // mediaType reads a Content-Type header and checks that it is one of those accepted; the first is the default.

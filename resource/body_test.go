@@ -161,27 +161,39 @@ func TestPatches(t *testing.T) {
 		code                    int
 		want                    string // of data
 	}{
-		"no type":              {"m", "", `{}`, 415, ""},
-		"apply in CBOR":        {"m", "application/apply-patch+cbor", `{}`, 415, ""},
-		"bad JSON":             {"m", merge, `{"data":`, 400, ""},
-		"array as merge":       {"m", merge, `[]`, 400, ""},
-		"object as JSON patch": {"m", jsonPatch, `{"op":"add"}`, 400, ""},
-		"unknown operation":    {"m", jsonPatch, `[{"op":"frob","path":"/data/e"}]`, 422, ""},
-		"no path":              {"m", jsonPatch, `[{"op":"add"}]`, 422, ""},
-		"missing path":         {"m", jsonPatch, `[{"op":"remove","path":"/data/nosuch"}]`, 422, ""},
-		"failing test":         {"m", jsonPatch, `[{"op":"test","path":"/data/a","value":"z"}]`, 422, ""},
-		"null document":        {"m", jsonPatch, `[{"op":"replace","path":"","value":null}]`, 422, ""},
-		"string as document":   {"m", jsonPatch, `[{"op":"replace","path":"","value":"x"}]`, 422, ""},
-		"wrong type":           {"m", merge, `{"data":"x"}`, 422, ""},
-		"no metadata":          {"m", merge, `{"metadata":null}`, 0, "map[a:b]"},
-		"unknown directive":    {"p", strategic, `{"spec":{"$patch":"frob"}}`, 422, ""},
-		"no merge key":         {"p", strategic, `{"spec":{"containers":[{"image":"x"}]}}`, 422, ""},
-		"list for a map":       {"p", strategic, `{"spec":[]}`, 422, ""},
-		"order of others":      {"p", strategic, `{"spec":{"$setElementOrder/containers":[{"name":"x"}],"containers":[{"name":"c"}]}}`, 422, ""},
-		"too many operations":  {"m", jsonPatch, ops(resource.MaxPatchOps+1, `{"op":"test","path":"/data/a","value":"b"}`), 413, ""},
-		"many operations":      {"m", jsonPatch, ops(resource.MaxPatchOps, `{"op":"test","path":"/data/a","value":"b"}`), 0, "map[a:b]"},
-		"doubling copies":      {"m", jsonPatch, `[{"op":"add","path":"/x","value":["` + strings.Repeat("a", 1000) + `"]},` + ops(40, `{"op":"copy","from":"/x","path":"/x/-"}`)[1:], 413, ""},
-		"growing copies":       {"m", jsonPatch, `[{"op":"add","path":"/data/x","value":"` + strings.Repeat("a", 1<<20) + `"},` + ops(200, `{"op":"copy","from":"/data/x","path":"/data/y"}`)[1:], 413, ""},
+		"no type":                  {"m", "", `{}`, 415, ""},
+		"apply in CBOR":            {"m", "application/apply-patch+cbor", `{}`, 415, ""},
+		"bad JSON":                 {"m", merge, `{"data":`, 400, ""},
+		"array as merge":           {"m", merge, `[]`, 400, ""},
+		"object as JSON patch":     {"m", jsonPatch, `{"op":"add"}`, 400, ""},
+		"unknown operation":        {"m", jsonPatch, `[{"op":"frob","path":"/data/e"}]`, 422, ""},
+		"no path":                  {"m", jsonPatch, `[{"op":"add"}]`, 422, ""},
+		"missing path":             {"m", jsonPatch, `[{"op":"remove","path":"/data/nosuch"}]`, 422, ""},
+		"failing test":             {"m", jsonPatch, `[{"op":"test","path":"/data/a","value":"z"}]`, 422, ""},
+		"null document":            {"m", jsonPatch, `[{"op":"replace","path":"","value":null}]`, 422, ""},
+		"string as document":       {"m", jsonPatch, `[{"op":"replace","path":"","value":"x"}]`, 422, ""},
+		"wrong type":               {"m", merge, `{"data":"x"}`, 422, ""},
+		"no metadata":              {"m", merge, `{"metadata":null}`, 400, ""},
+		"no object at all":         {"m", merge, `null`, 400, ""},
+		"number as operation":      {"m", jsonPatch, `[1]`, 400, ""},
+		"a fraction":               {"p", merge, `{"spec":{"activeDeadlineSeconds":5.0}}`, 422, ""},
+		"broken and for nobody":    {"nosuch", merge, `{`, 404, ""},
+		"another kind":             {"m", merge, `{"kind":"Secret"}`, 422, ""},
+		"kind of a known type":     {"m", strategic, `{"kind":"Secret"}`, 0, "map[a:b]"},
+		"replace a missing member": {"m", jsonPatch, `[{"op":"replace","path":"/data/e","value":"f"}]`, 0, "map[a:b e:f]"},
+		"replace it among others":  {"m", jsonPatch, `[{"op":"add","path":"/data/c","value":"d"},{"op":"replace","path":"/data/e","value":"f"},{"op":"remove","path":"/data/a"}]`, 0, "map[c:d e:f]"},
+		"replace below nothing":    {"m", jsonPatch, `[{"op":"replace","path":"/nosuch/e","value":"f"}]`, 422, ""},
+		"replace behind a list":    {"p", jsonPatch, `[{"op":"replace","path":"/spec/containers/1","value":{"name":"d","image":"x"}}]`, 422, ""},
+		"replace on a long object": {"m", jsonPatch, `[{"op":"add","path":"/data/x","value":"` + strings.Repeat("a", 2<<20) + `"},` +
+			ops(99, `{"op":"replace","path":"/data/y","value":"z"},{"op":"remove","path":"/data/y"}`)[1:], 413, ""},
+		"unknown directive":   {"p", strategic, `{"spec":{"$patch":"frob"}}`, 422, ""},
+		"no merge key":        {"p", strategic, `{"spec":{"containers":[{"image":"x"}]}}`, 422, ""},
+		"list for a map":      {"p", strategic, `{"spec":[]}`, 422, ""},
+		"order of others":     {"p", strategic, `{"spec":{"$setElementOrder/containers":[{"name":"x"}],"containers":[{"name":"c"}]}}`, 422, ""},
+		"too many operations": {"m", jsonPatch, ops(resource.MaxPatchOps+1, `{"op":"test","path":"/data/a","value":"b"}`), 413, ""},
+		"many operations":     {"m", jsonPatch, ops(resource.MaxPatchOps, `{"op":"test","path":"/data/a","value":"b"}`), 0, "map[a:b]"},
+		"doubling copies":     {"m", jsonPatch, `[{"op":"add","path":"/x","value":["` + strings.Repeat("a", 1000) + `"]},` + ops(40, `{"op":"copy","from":"/x","path":"/x/-"}`)[1:], 413, ""},
+		"growing copies":      {"m", jsonPatch, `[{"op":"add","path":"/data/x","value":"` + strings.Repeat("a", 1<<20) + `"},` + ops(200, `{"op":"copy","from":"/data/x","path":"/data/y"}`)[1:], 413, ""},
 		"inserts in a long list": {"m", jsonPatch, `[{"op":"add","path":"/x","value":[` + strings.Repeat("0,", 90_000) + `0]},` +
 			ops(9_000, `{"op":"add","path":"/x/0","value":0}`)[1:], 400, ""},
 		"deep paths": {"m", jsonPatch, `[{"op":"add","path":"/x","value":` + deep + `},{"op":"add","path":"/y","value":"` + strings.Repeat("a", 2<<20) + `"},` +
@@ -194,7 +206,7 @@ func TestPatches(t *testing.T) {
 		"replace":         {"m", strategic, `{"data":{"$patch":"replace","z":"z"}}`, 0, "map[z:z]"},
 		"nothing":         {"m", merge, `{}`, 0, "map[a:b]"},
 	} {
-		path := maps + "/m"
+		path := maps + "/" + tc.path
 		if tc.path == "p" {
 			path = pods + "/p"
 		}

@@ -52,7 +52,6 @@ func (t *Type) recordsOwner() bool {
 func newOwner(table *Table, fields *fieldmanager.Schema, t *Type, subresource string) *fieldmanager.Manager {
 	c := fieldmanager.Config{
 		Schema: fields, Kind: t.GVK(), Subresource: subresource, Reset: resetFields(t, subresource),
-		Keep:    keptFields(subresource),
 		New:     func() fieldmanager.Object { return t.New() },
 		Default: func(o fieldmanager.Object) { t.Rules.Default(o) },
 	}

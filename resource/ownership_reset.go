@@ -29,20 +29,6 @@ func resetFields(t *Type, subresource string) map[string][]string {
 	return reset
 }
 
-// keptFields lists what alone a write through a subresource of pods keeps; nil for all others.
-func keptFields(subresource string) []string {
-	switch subresource {
-	case "ephemeralcontainers":
-		return []string{"spec.ephemeralContainers"}
-	case "resize":
-		return []string{
-			"spec.containers.*.resources", "spec.containers.*.resizePolicy",
-			"spec.initContainers.*.resources", "spec.initContainers.*.resizePolicy",
-		}
-	}
-	return nil
-}
-
 // resetByStatus is what a write of the status does not keep: the spec, and with some kinds all or part of the metadata.
 func resetByStatus(t *Type) []string {
 	switch t.Resource {

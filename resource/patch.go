@@ -1,15 +1,13 @@
 package resource
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"unicode/utf8"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -47,10 +45,11 @@ func (s *Service) Patch(ctx context.Context, p authz.Permit, body Body, w Write)
 	if IsApply(body.ContentType) {
 		return s.apply(ctx, p, t, body, w)
 	}
-	apply, err := parsePatch(body)
+	media, err := patchType(body.ContentType)
 	if err != nil {
 		return Result{}, err
 	}
+	apply := parsePatch(media, body.Data, w.Options.Validation)
 	if info.Subresource == "scale" {
 		return s.patchScale(ctx, p, t, apply, w)
 	}
@@ -61,7 +60,7 @@ func (s *Service) Patch(ctx context.Context, p authz.Permit, body Body, w Write)
 		}
 		t.Rules.Default(o)
 		s.own(t, info.Subresource, current, o, w)
-		return o, matchRequest(t, o, info.Name, info.Namespace)
+		return o, matchUpdate(t, o, info.Name, info.Namespace)
 	})
 }
 
@@ -73,110 +72,64 @@ type patch interface {
 type patcher struct {
 	patch
 	strict []error // what strict decoding of the patch itself would refuse
+	broken error   // why the body is no patch, which is told after it is known that there is something to change
+	typed  bool    // it changes an object of a known type, so that nothing in it can make another kind of it
 }
 
-func parsePatch(body Body) (patcher, error) {
-	media, err := mediaType(body.ContentType, string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType))
-	if err != nil || body.ContentType == "" {
+// patchType returns the media type of a patch.
+func patchType(contentType string) (types.PatchType, error) {
+	media, err := mediaType(contentType, string(types.JSONPatchType), string(types.MergePatchType), string(types.StrategicMergePatchType))
+	if err != nil || contentType == "" {
 		unsupported := api.UnsupportedMediaType("415: Unsupported Media Type")
 		unsupported.Status.Details = &metav1.StatusDetails{}
-		return patcher{}, unsupported
+		return "", unsupported
 	}
-	if !utf8.Valid(body.Data) {
-		return patcher{}, api.BadRequest("error decoding patch: it is not valid UTF-8")
+	return types.PatchType(media), nil
+}
+
+func parsePatch(media types.PatchType, data []byte, v Validation) patcher {
+	if !utf8.Valid(data) {
+		return patcher{broken: api.BadRequest("error decoding patch: it is not valid UTF-8")}
 	}
-	if err := measure(body.Data).check(); err != nil {
-		return patcher{}, api.BadRequest("error decoding patch: %v", err)
+	amount := measure(data)
+	if err := amount.check(); err != nil {
+		return patcher{broken: api.BadRequest("error decoding patch: %v", err)}
 	}
-	if types.PatchType(media) == types.JSONPatchType {
-		return parseJSONPatch(body.Data)
+	if media == types.JSONPatchType {
+		return parseJSONPatch(data)
 	}
 	var m map[string]any
-	strict, err := utiljson.UnmarshalStrict(body.Data, &m)
-	if err != nil {
-		return patcher{}, api.BadRequest("error decoding patch: %v", err)
+	strict, err := utiljson.UnmarshalStrict(data, &m)
+	switch {
+	case media == types.StrategicMergePatchType && err != nil:
+		return patcher{broken: api.BadRequest("%v", err)}
+	case media == types.StrategicMergePatchType:
+		return patcher{patch: strategicPatch{m, amount.elements}, strict: strict, typed: true}
+	case err != nil && v != ValidationIgnore:
+		return patcher{broken: api.BadRequest("error decoding patch: %v", err)}
+	case err != nil || m == nil:
+		return patcher{broken: api.BadRequest("Invalid JSON Patch")}
 	}
-	if types.PatchType(media) == types.MergePatchType {
-		return patcher{mergePatch(m), strict}, nil
+	if m, err = literal(data); err != nil {
+		return patcher{broken: api.BadRequest("error decoding patch: %v", err)}
 	}
-	return patcher{strategicPatch{m, measure(body.Data).elements}, strict}, nil
+	return patcher{patch: mergePatch(m), strict: strict}
 }
 
-func parseJSONPatch(data []byte) (patcher, error) {
-	var raw []json.RawMessage
-	if err := json.Unmarshal(data, &raw); err != nil {
-		return patcher{}, api.BadRequest("error decoding patch: %v", err)
-	}
-	if len(raw) > MaxPatchOps {
-		return patcher{}, api.TooLarge("The allowed maximum operations in a JSON patch is %d, got %d", MaxPatchOps, len(raw))
-	}
-	ops, err := jsonpatch.DecodePatch(data)
-	if err != nil {
-		return patcher{}, patchRefused(err)
-	}
-	for i, op := range ops {
-		_, has := op["value"]
-		if kind := op.Kind(); !has && (kind == "add" || kind == "replace" || kind == "test") {
-			return patcher{}, patchRefused(fmt.Errorf("operation %d has no value", i))
-		}
-	}
-	return patcher{jsonPatch(ops), nil}, nil
-}
-
-// jsonPatch is a JSON patch (RFC 6902).
-type jsonPatch jsonpatch.Patch
-
-// apply applies the operations in batches and estimates before each what it can cost: each level of a path may be decoded and encoded
-// again, and each operation may move every element of a list. Without a bound, few operations on a long list
-// or a deep document occupy a processor for minutes.
-func (p jsonPatch) apply(document []byte, _ any) ([]byte, error) {
-	o := jsonpatch.NewApplyOptions()
-	o.AccumulatedCopySizeLimit = MaxPatchCopy
-	work := 0
-	for batch := range slices.Chunk(p, patchBatch) {
-		deepest, size := 0, len(document)
-		for _, op := range batch {
-			path, _ := op.Path()
-			from, _ := op.From()
-			deepest = max(deepest, strings.Count(path, "/"), strings.Count(from, "/"))
-			if value := op["value"]; value != nil {
-				size += len(*value)
-			}
-		}
-		if work += size*(deepest+1) + len(batch)*measure(document).elements*8; work > MaxPatchWork {
-			return nil, api.TooLarge("the patch takes too much work on an object of this size")
-		}
-		patched, err := applyOps(batch, document, o)
-		var tooMuch *jsonpatch.AccumulatedCopySizeError
-		switch {
-		case errors.As(err, &tooMuch):
-			return nil, api.TooLarge("the copy operations of the patch add up to more than %d bytes", MaxPatchCopy)
-		case err != nil:
-			return nil, patchRefused(err)
-		case len(patched) > MaxBodyBytes:
-			return nil, api.TooLarge("limit is %d", MaxBodyBytes)
-		}
-		document = patched
-	}
-	return document, nil
-}
-
-// applyOps applies operations. The library panics on some that it should refuse, such as a test of the whole document for null.
-func applyOps(ops []jsonpatch.Operation, document []byte, o *jsonpatch.ApplyOptions) (patched []byte, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			err = errors.New("the patch library cannot apply it")
-		}
-	}()
-	return jsonpatch.Patch(ops).ApplyWithOptions(document, o)
+// literal decodes a document and keeps numbers as they are written, since 1.0 is no integer to those who decode the outcome.
+func literal(data []byte) (m map[string]any, err error) {
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	err = d.Decode(&m)
+	return m, err
 }
 
 // mergePatch is a JSON merge patch (RFC 7396), decoded.
 type mergePatch map[string]any
 
 func (p mergePatch) apply(original []byte, _ any) ([]byte, error) {
-	var target map[string]any
-	if err := utiljson.UnmarshalCaseSensitivePreserveInts(original, &target); err != nil {
+	target, err := literal(original)
+	if err != nil {
 		return nil, api.Internal(err)
 	}
 	return json.Marshal(merge(target, p))
@@ -233,6 +186,9 @@ func patchRefused(cause error) *api.Error {
 
 // to applies the patch to current and decodes the outcome into o, which is empty.
 func (p patcher) to(want schema.GroupVersionKind, current, o Object, w Write) error {
+	if p.broken != nil {
+		return p.broken
+	}
 	current.GetObjectKind().SetGroupVersionKind(want)
 	original, err := json.Marshal(current)
 	if err != nil {
@@ -252,12 +208,18 @@ func (p patcher) to(want schema.GroupVersionKind, current, o Object, w Write) er
 	if err != nil {
 		return invalid(err)
 	}
-	if got := o.GetObjectKind().GroupVersionKind(); got != want {
+	if got := o.GetObjectKind().GroupVersionKind(); !p.typed && !agrees(got, want) {
 		return invalid(fmt.Errorf("a patch may not change apiVersion and kind (%s to %s)", want, got))
 	}
+	o.GetObjectKind().SetGroupVersionKind(want)
 	strict = append(slices.Clone(p.strict), strict...)
 	if w.Options.Validation == ValidationStrict && len(strict) > 0 {
-		return invalid(fmt.Errorf("strict decoding error: %w", errors.Join(strict...)))
+		return invalid(fmt.Errorf("strict decoding error: %s", joinErrors(strict)))
 	}
 	return strictness(strict, want, w.Options.Validation, w.Warnings)
+}
+
+// agrees reports whether what an object says about its kind is true as far as it says anything.
+func agrees(got, want schema.GroupVersionKind) bool {
+	return (got.Kind == "" || got.Kind == want.Kind) && (got.GroupVersion().Empty() || got.GroupVersion() == want.GroupVersion())
 }

@@ -91,8 +91,9 @@ func checkOneOf(r *authorizationv1.ResourceAttributes, n *authorizationv1.NonRes
 }
 
 func checkNoMeta(m metav1.ObjectMeta, detail string) field.ErrorList {
-	m.ManagedFields = nil
-	if apiequality.Semantic.DeepEqual(m, metav1.ObjectMeta{}) {
+	given := m
+	given.ManagedFields = nil // which the server has set
+	if apiequality.Semantic.DeepEqual(given, metav1.ObjectMeta{}) {
 		return nil
 	}
 	return field.ErrorList{field.Invalid(field.NewPath("metadata"), m, detail)}

@@ -139,7 +139,7 @@ func (s *Service) changeScale(ctx context.Context, p authz.Permit, t *Type, w Wr
 		if err != nil {
 			return nil, err
 		}
-		if err := matchRequest(t, wanted, current.GetName(), current.GetNamespace()); err != nil {
+		if err := matchUpdate(t, wanted, current.GetName(), current.GetNamespace()); err != nil {
 			return nil, err
 		}
 		if wanted.Spec.Replicas < 0 {

@@ -144,16 +144,10 @@ func Unique[T any, K comparable](key func(*T) K, names ...string) Rule {
 }
 
 // NullIfEmpty makes a list without elements a missing one. It is for lists that answers show even where there are none: what is stored cannot
-// tell the two apart, and who writes an object reads what others will read.
-func NullIfEmpty() Rule {
-	return ruleFunc(func(t reflect.Type) (step, error) {
-		if t.Kind() != reflect.Slice {
-			return step{}, fmt.Errorf("%s is not a list", t)
-		}
-		return step{fill: func(v reflect.Value) {
-			if v.Len() == 0 {
-				v.SetZero()
-			}
-		}}, nil
-	})
+// tell the two apart, and who writes an object reads what others will read. It belongs into the Create and Update of a [Spec], since who
+// sends an empty list comes to own it.
+func NullIfEmpty[E any](list *[]E) {
+	if len(*list) == 0 {
+		*list = nil
+	}
 }

@@ -251,7 +251,7 @@ func (p *portPlan) next() (int, error) {
 	var err error
 	if p.dryRun {
 		if port = dryRunPorts + 1; len(p.taken) > 0 {
-			port = p.highest + 1
+			port = max(p.highest, 0) + 1
 		}
 	} else if port, err = p.bits.next(); err != nil {
 		return 0, err

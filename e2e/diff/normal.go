@@ -16,11 +16,13 @@ type volatile struct {
 
 var volatiles = []volatile{
 	{regexp.MustCompile(`[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}`), "<uid>"},
+	{regexp.MustCompile(`\bBad_[bcdfghjklmnpqrstvwxz2456789]{5}\b`), "<generated>"},
 	{regexp.MustCompile(`127\.0\.0\.1:\d+`), "<address>"},
 	{regexp.MustCompile(`\?hash=[0-9A-F]{64,}`), "?hash=<hash>"},
 	{regexp.MustCompile(`^(\d+[dhms]){1,2}$`), "<age>"},
 	{regexp.MustCompile(`10\.0\.0\.\d+`), "<cluster-ip>"},
 	{regexp.MustCompile(`:3\d{4}/`), ":<node-port>/"},
+	{regexp.MustCompile(`\{TCP 3\d{4}\}`), "{TCP <node-port>}"},
 	{regexp.MustCompile(`current: \d+`), "current: <revision>"},
 	{regexp.MustCompile(`in record \(\d+\)`), "in record (<revision>)"},
 	{regexp.MustCompile(`X509SHA256=[0-9a-f]{64}`), "X509SHA256=<fingerprint>"},
@@ -48,6 +50,7 @@ func normal(key string, value any) any {
 				sortElements(out[k])
 			}
 		}
+		generated(out)
 		return withoutKeys(out)
 	case []any:
 		out := make([]any, len(value))
@@ -70,6 +73,18 @@ func normalKey(key string) string {
 	}
 	return key
 }
+
+// generated replaces the name that a server made of a prefix that is too long to be seen in it as a whole.
+func generated(meta map[string]any) {
+	prefix, _ := meta["generateName"].(string)
+	name, _ := meta["name"].(string)
+	if prefix != "" && len(name) > generatedSuffix && strings.HasPrefix(prefix, name[:len(name)-generatedSuffix]) {
+		meta["name"] = "<generated>"
+	}
+}
+
+// generatedSuffix is how many characters a server appends to a prefix, or to as much of it as fits.
+const generatedSuffix = 5
 
 // withoutKeys leaves the keys out of what an issuer of tokens says about itself: each server signs with a key of its own, of
 // whatever type its operator chose.

@@ -20,16 +20,11 @@ func LimitRange() *rules.Kind {
 		rules.At("max", core.RoundedUp()), rules.At("min", core.RoundedUp()), rules.At("default", core.RoundedUp()),
 		rules.At("defaultRequest", core.RoundedUp()), rules.At("maxLimitRequestRatio", core.RoundedUp()),
 	)
-	return rules.For(rules.Spec[corev1.LimitRange]{Fields: []rules.Entry{
-		rules.At("spec.limits", rules.Fill(noneIsNil), rules.Each(item), rules.Check(checkLimits)),
-	}})
-}
-
-// noneIsNil makes a list without elements the one that is read back from storage, which clients see as null.
-func noneIsNil(limits *[]corev1.LimitRangeItem) {
-	if len(*limits) == 0 {
-		*limits = nil
-	}
+	return rules.For(rules.Spec[corev1.LimitRange]{
+		Fields: []rules.Entry{rules.At("spec.limits", rules.Each(item), rules.Check(checkLimits))},
+		Create: func(o *corev1.LimitRange) { rules.NullIfEmpty(&o.Spec.Limits) },
+		Update: func(o, _ *corev1.LimitRange) { rules.NullIfEmpty(&o.Spec.Limits) },
+	})
 }
 
 // fillLimits gives containers defaults that follow from the bounds: the limit is the maximum, the request the limit, or

@@ -13,17 +13,25 @@ import (
 
 // Role are the rules of rbac.authorization.k8s.io/v1 Role.
 func Role() *rules.Kind {
-	return rules.For(rules.Spec[rbacv1.Role]{Fields: []rules.Entry{rules.At("rules", rules.NullIfEmpty(), rules.Each(policyRule(true)))}})
+	return rules.For(rules.Spec[rbacv1.Role]{
+		Fields: []rules.Entry{rules.At("rules", rules.Each(policyRule(true)))},
+		Create: func(o *rbacv1.Role) { rules.NullIfEmpty(&o.Rules) },
+		Update: func(o, _ *rbacv1.Role) { rules.NullIfEmpty(&o.Rules) },
+	})
 }
 
 // ClusterRole are the rules of rbac.authorization.k8s.io/v1 ClusterRole.
 func ClusterRole() *rules.Kind {
-	return rules.For(rules.Spec[rbacv1.ClusterRole]{Fields: []rules.Entry{
-		rules.At("rules", rules.NullIfEmpty(), rules.Each(policyRule(false))),
-		rules.At("aggregationRule.clusterRoleSelectors",
-			rules.Required("at least one clusterRoleSelector required if aggregationRule is non-nil"),
-			rules.Each(core.LabelSelector(), rules.Check(checkSelects))),
-	}})
+	return rules.For(rules.Spec[rbacv1.ClusterRole]{
+		Fields: []rules.Entry{
+			rules.At("rules", rules.Each(policyRule(false))),
+			rules.At("aggregationRule.clusterRoleSelectors",
+				rules.Required("at least one clusterRoleSelector required if aggregationRule is non-nil"),
+				rules.Each(core.LabelSelector(), rules.Check(checkSelects))),
+		},
+		Create: func(o *rbacv1.ClusterRole) { rules.NullIfEmpty(&o.Rules) },
+		Update: func(o, _ *rbacv1.ClusterRole) { rules.NullIfEmpty(&o.Rules) },
+	})
 }
 
 // checkSelects tells of a selector that cannot be used, after what is wrong with its parts. The reference shows no value.

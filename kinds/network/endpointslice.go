@@ -33,8 +33,7 @@ func EndpointSlice() *rules.Kind {
 		Fields: []rules.Entry{
 			rules.At("addressType", rules.Required(),
 				rules.Enum(discoveryv1.AddressTypeFQDN, discoveryv1.AddressTypeIPv4, discoveryv1.AddressTypeIPv6)),
-			rules.At("endpoints", rules.NullIfEmpty()),
-			rules.At("ports", rules.NullIfEmpty(), rules.MaxItems(maxSlicePorts),
+			rules.At("ports", rules.MaxItems(maxSlicePorts),
 				rules.Unique(portName, "name"), rules.Each(port)),
 			endpointsOf(discoveryv1.AddressTypeIPv4, checkIPv4),
 			endpointsOf(discoveryv1.AddressTypeIPv6, checkIPv6),
@@ -46,7 +45,10 @@ func EndpointSlice() *rules.Kind {
 			rules.At("addressType", rules.Immutable()),
 			rules.At("", rules.Check(warnSlice)),
 		},
-		Create: func(o *discoveryv1.EndpointSlice) { dropTopology(o, nil) },
+		Create: func(o *discoveryv1.EndpointSlice) {
+			dropTopology(o, nil)
+			noEmptyLists(o)
+		},
 		Update: updateSlice,
 	})
 }
@@ -132,6 +134,12 @@ func updateSlice(o, old *discoveryv1.EndpointSlice) {
 		o.Generation = old.Generation + 1
 	}
 	dropTopology(o, old)
+	noEmptyLists(o)
+}
+
+func noEmptyLists(o *discoveryv1.EndpointSlice) {
+	rules.NullIfEmpty(&o.Endpoints)
+	rules.NullIfEmpty(&o.Ports)
 }
 
 // dropTopology clears the field that v1 does not write. A node that the stored slice named in it goes to the field for nodes, where a
