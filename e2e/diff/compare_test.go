@@ -64,6 +64,10 @@ func TestCompare(t *testing.T) {
 			"order of conflicts", `{"causes":[{"reason":"FieldManagerConflict","field":"a"},{"reason":"FieldManagerConflict","field":"b"}]}`,
 			`{"causes":[{"reason":"FieldManagerConflict","field":"b"},{"reason":"FieldManagerConflict","field":"a"}]}`, nil,
 		},
+		{
+			"order of managedFields", `{"managedFields":[{"manager":"a","time":"x"},{"manager":"b"}]}`, `{"managedFields":[{"manager":"b"},{"manager":"a","time":"x"}]}`, nil,
+		},
+		{"a path", `{"paths":["/a","/b","/c"]}`, `{"paths":["/a","/c","/d"]}`, []string{"body.paths./b", "body.paths./d"}},
 		{"uids", `{"uid":"1"}`, `{"uid":"2"}`, nil},
 		{"a uid that is not set", `{"uid":"1"}`, `{}`, []string{"body.uid"}},
 		{"revisions", `{"resourceVersion":"17"}`, `{"resourceVersion":"4"}`, nil},

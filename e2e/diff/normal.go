@@ -49,6 +49,9 @@ func normal(key string, value any) any {
 			if unordered(k, out[k]) {
 				sortElements(out[k])
 			}
+			if paths, ok := out[k].([]any); ok && k == "paths" {
+				out[k] = named(paths)
+			}
 		}
 		generated(out)
 		return withoutKeys(out)
@@ -103,7 +106,8 @@ func withoutKeys(object map[string]any) map[string]any {
 }
 
 // unordered is true for lists whose order says nothing and differs from one answer of kube-apiserver to the next: the rules in
-// a SelfSubjectRulesReview, and the conflicts of an apply.
+// a SelfSubjectRulesReview, and the conflicts of an apply. Entries of managedFields are in the order of their times, which
+// differ by a second here and there.
 func unordered(key string, list any) bool {
 	if key == "causes" {
 		causes, _ := list.([]any)
@@ -112,20 +116,47 @@ func unordered(key string, list any) bool {
 			return cause["reason"] != "FieldManagerConflict"
 		})
 	}
-	return key == "resourceRules" || key == "nonResourceRules"
+	return key == "resourceRules" || key == "nonResourceRules" || key == "managedFields"
 }
 
 func sortElements(list any) {
 	if elements, ok := list.([]any); ok {
-		slices.SortFunc(elements, func(a, b any) int { return strings.Compare(text(a), text(b)) })
+		slices.SortFunc(elements, func(a, b any) int { return strings.Compare(sortKey(a), sortKey(b)) })
 	}
+}
+
+// sortKey is who and what an entry of managedFields is about, and the whole text of anything else.
+func sortKey(element any) string {
+	if entry, ok := element.(map[string]any); ok && entry["manager"] != nil {
+		return text([]any{entry["manager"], entry["operation"], entry["apiVersion"], entry["subresource"]})
+	}
+	return text(element)
+}
+
+// named is the list of paths of a server as an object, so that each path is a difference of its own.
+func named(paths []any) any {
+	object := make(map[string]any, len(paths))
+	for _, path := range paths {
+		path, ok := path.(string)
+		if !ok {
+			return paths
+		}
+		object[path] = "listed"
+	}
+	return object
 }
 
 // Dry runs of kube-apiserver count on beyond the range of node ports, which ends at 32767.
 const firstNodePort, lastNodePort = 30000, 34000
 
+// firstFreePort is where the ports begin that servers get when they ask for any; the Service kubernetes names the server's own.
+const firstFreePort = 32768
+
 func normalNumber(key string, value json.Number) any {
 	n, err := value.Int64()
+	if err == nil && key == "targetPort" && n >= firstFreePort && n <= 65535 {
+		return "<port>"
+	}
 	if err == nil && (key == "nodePort" || key == "healthCheckNodePort") && n >= firstNodePort && n <= lastNodePort {
 		return "<node-port>"
 	}
