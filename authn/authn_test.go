@@ -227,6 +227,64 @@ func TestChainToken(t *testing.T) {
 	}
 }
 
+// revokes refuses a user by name.
+type revokes string
+
+func (r revokes) Revoked(_ authn.Credentials, res *authn.Result) error {
+	if res.User.Name == string(r) {
+		return authn.ErrRevoked
+	}
+	return nil
+}
+
+func TestRevocationEndsTheRequest(t *testing.T) {
+	cert := fixed{res: &authn.Result{User: api.User{Name: "lost"}}}
+	token := fixed{res: &authn.Result{User: api.User{Name: "token"}}}
+	chain := authn.Chain{
+		Certificates: []authn.Authenticator{cert}, Tokens: []authn.Authenticator{token},
+		Anonymous: authn.Anonymous{Enabled: true}, Revocation: revokes("lost"),
+	}
+	both := authn.Credentials{PeerCertificates: []*x509.Certificate{{}}, BearerToken: "t", HasBearer: true}
+	if res, err := chain.Authenticate(t.Context(), both, api.RequestInfo{}); res != nil || !errors.Is(err, authn.ErrRevoked) {
+		t.Errorf("a good token made up for a revoked certificate: %v, %v", res, err)
+	}
+	chain.Revocation = revokes("token")
+	if res, err := chain.Token(t.Context(), "t", nil); res != nil || api.ToError(err).Code() != http.StatusUnauthorized {
+		t.Errorf("a review of a revoked token: %v, %v", res, err)
+	}
+}
+
+func TestRecheck(t *testing.T) {
+	was := &authn.Result{User: api.User{Name: "a", UID: "1"}}
+	remote := &authn.Result{User: api.User{Name: "a", UID: "1"}, Remote: true}
+	tests := map[string]struct {
+		now     fixed
+		was     *authn.Result
+		revoked revokes
+		good    bool
+	}{
+		"as before":                            {now: fixed{res: was}, was: was, good: true},
+		"not known any more":                   {was: was},
+		"refused":                              {now: fixed{err: errors.New("the account is gone")}, was: was},
+		"only expired":                         {now: fixed{err: authn.ErrExpired}, was: was, good: true},
+		"expired and revoked":                  {now: fixed{err: authn.ErrExpired}, was: was, revoked: "a"},
+		"revoked":                              {now: fixed{res: was}, was: was, revoked: "a"},
+		"somebody else":                        {now: fixed{res: &authn.Result{User: api.User{Name: "b", UID: "1"}}}, was: was},
+		"somebody else by the same name":       {now: fixed{res: &authn.Result{User: api.User{Name: "a", UID: "2"}}}, was: was},
+		"somebody far away is not asked again": {now: fixed{err: errors.New("asked")}, was: remote, good: true},
+		"but what is revoked ends":             {now: fixed{res: remote}, was: remote, revoked: "a"},
+	}
+	for name, tc := range tests {
+		t.Run(name, func(t *testing.T) {
+			chain := authn.Chain{Tokens: []authn.Authenticator{tc.now}, Revocation: tc.revoked}
+			err := chain.Recheck(t.Context(), authn.Credentials{BearerToken: "t", HasBearer: true}, api.RequestInfo{}, tc.was)
+			if (err == nil) != tc.good || (err != nil && api.ToError(err).Code() != http.StatusUnauthorized) {
+				t.Errorf("error = %v, want none: %v", err, tc.good)
+			}
+		})
+	}
+}
+
 func TestServiceAccountName(t *testing.T) {
 	for user, want := range map[string][2]string{
 		"system:serviceaccount:ns:name":      {"ns", "name"},

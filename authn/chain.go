@@ -15,6 +15,12 @@ var (
 	// ErrUnknownToken says that no authenticator knew the bearer token.
 	ErrUnknownToken = errors.New("the bearer token is not known to any authenticator")
 
+	// ErrRevoked says that the credential is good but for having been revoked.
+	ErrRevoked = errors.New("the credential has been revoked")
+	// ErrExpired says of a credential that was in order that its time is over. [Chain.Recheck] lets open requests go on with
+	// one; authenticators whose credentials must end them do not use it.
+	ErrExpired = errors.New("the credential has expired")
+
 	errNamelessUser = errors.New("an authenticator returned a user without a name")
 )
 
@@ -29,6 +35,8 @@ type Result struct {
 	CredentialID string
 	// Audiences are those of the token that were accepted. Empty means the credential has no audiences.
 	Audiences []string
+	// Remote says that somebody else was asked, which is not repeated for requests that are open.
+	Remote bool
 	// Warnings are for the client.
 	Warnings []string
 	// Annotations are for the audit record.
@@ -40,6 +48,13 @@ type Authenticator interface {
 	// Authenticate returns nil, nil if the credentials hold nothing of its kind. An error means that they do and
 	// that it is not valid, or could not be checked; its text holds no secret.
 	Authenticate(ctx context.Context, c Credentials) (*Result, error)
+}
+
+// Revocation knows credentials that are not to be used any more. It is safe for concurrent use.
+type Revocation interface {
+	// Revoked returns an error with [ErrRevoked] in its chain for a credential that was recognised as res but has been revoked.
+	// c may hold a certificate beside the token that was recognised.
+	Revoked(c Credentials, res *Result) error
 }
 
 // Anonymous says which requests may do without a credential. The zero value allows none.
@@ -64,6 +79,9 @@ type Chain struct {
 	Tokens []Authenticator
 	// Anonymous applies only to requests that no authenticator recognised or refused and that have no token.
 	Anonymous Anonymous
+	// Revocation is asked about every credential that was recognised; what it refuses ends the request, whatever else was presented.
+	// Nil means that nothing is revoked.
+	Revocation Revocation
 	// APIAudiences are the names this server goes by. They are what a token that has no audiences of its
 	// own is good for.
 	APIAudiences []string
@@ -75,14 +93,14 @@ func (c *Chain) Authenticate(ctx context.Context, cred Credentials, info api.Req
 	if len(cred.PeerCertificates) > 0 {
 		res, err := first(ctx, c.Certificates, cred)
 		if res != nil {
-			return authenticated(res), nil
+			return c.approve(cred, res)
 		}
 		errs = append(errs, err)
 	}
 	if cred.HasBearer {
 		res, err := first(ctx, c.Tokens, cred)
 		if res != nil {
-			return authenticated(res), nil
+			return c.approve(cred, res)
 		}
 		if err == nil {
 			err = ErrUnknownToken
@@ -108,14 +126,17 @@ func (c *Chain) Token(ctx context.Context, token string, audiences []string) (*R
 	if token == "" || len(token) > MaxTokenBytes {
 		return nil, malformed("the token is empty or longer than %d bytes", MaxTokenBytes)
 	}
-	res, err := first(ctx, c.Tokens, Credentials{BearerToken: token, HasBearer: true, Audiences: audiences})
+	cred := Credentials{BearerToken: token, HasBearer: true, Audiences: audiences}
+	res, err := first(ctx, c.Tokens, cred)
 	if res == nil {
 		if err == nil {
 			err = ErrUnknownToken
 		}
 		return nil, api.Unauthorized(err)
 	}
-	res = authenticated(res)
+	if res, err = c.approve(cred, res); err != nil {
+		return nil, err
+	}
 	if len(res.Audiences) > 0 {
 		return res, nil
 	}
@@ -128,6 +149,43 @@ func (c *Chain) Token(ctx context.Context, token string, audiences []string) (*R
 	}
 	return res, nil
 }
+
+// approve completes the user, unless the credential has been revoked.
+func (c *Chain) approve(cred Credentials, res *Result) (*Result, error) {
+	if c.Revocation != nil {
+		if err := c.Revocation.Revoked(cred, res); err != nil {
+			return nil, api.Unauthorized(err)
+		}
+	}
+	return authenticated(res), nil
+}
+
+// Recheck judges the credential of a request again that is still open and was recognised as was: whether it has been revoked, its
+// account deleted, its authority removed, or whether it now means another user. Who was recognised by asking somebody else is
+// not asked about again, and a credential that has only expired may be good enough, see [ErrExpired]. The error is as of
+// [Chain.Authenticate].
+func (c *Chain) Recheck(ctx context.Context, cred Credentials, info api.RequestInfo, was *Result) error {
+	if c.Revocation != nil {
+		if err := c.Revocation.Revoked(cred, was); err != nil {
+			return api.Unauthorized(err)
+		}
+	}
+	if was.Remote {
+		return nil
+	}
+	now, err := c.Authenticate(ctx, cred, info)
+	switch {
+	case errors.Is(err, ErrExpired):
+		return nil
+	case err != nil:
+		return err
+	case now.User.Name != was.User.Name || now.User.UID != was.User.UID:
+		return api.Unauthorized(errOtherUser)
+	}
+	return nil
+}
+
+var errOtherUser = errors.New("the credential means another user than before")
 
 // first returns the first success; without one, what the authenticators said against the credentials.
 func first(ctx context.Context, list []Authenticator, cred Credentials) (*Result, error) {

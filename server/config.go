@@ -80,6 +80,9 @@ type Config struct {
 
 	// Table describes the served resources, for discovery and metric labels.
 	Table *resource.Table
+	// Rechecker judges the credentials of long-running requests again, when [Server.Recheck] is called. Nil means that they are good
+	// as long as the request lasts.
+	Rechecker Rechecker
 	// IdentityHeaders are the headers of front proxies, which are taken off every request.
 	IdentityHeaders authn.IdentityHeaders
 	// OpenAPI holds the specification; nil means that /openapi is not served.

@@ -46,10 +46,9 @@ func (x *exchange) boundConnection(timeout time.Duration) error {
 func (x *exchange) setDeadline(timeout time.Duration) {
 	ctx := withWarnings(x.r.Context(), x.warnings)
 	if x.longRunning {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithCancel(ctx)
-		stop := context.AfterFunc(x.s.watches, cancel)
-		x.cancel = func() { stop(); cancel() }
+		ctx, x.end = context.WithCancelCause(ctx)
+		stop := context.AfterFunc(x.s.watches, func() { x.end(nil) })
+		x.cancel = func() { stop(); x.end(nil) }
 		x.r = x.r.WithContext(ctx)
 		return
 	}

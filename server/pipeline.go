@@ -39,11 +39,14 @@ type exchange struct {
 	info        api.RequestInfo // parse
 	longRunning bool            // parse
 	cancel      context.CancelFunc
-	who         *authn.Result   // authenticate; nil if it failed
-	user        api.User        // authenticate: who was recognised; impersonate: who the request acts as
-	record      *audit.Record   // beginAudit; nil before it
-	seat        *ratelimit.Seat // limitClient; nil before it
-	permit      authz.Permit    // authorize
+	end         context.CancelCauseFunc // parse; ends a long-running request
+	held        *heldRequest            // authenticate; nil but for long-running requests
+	refused     error                   // authenticate: why the credential was refused
+	who         *authn.Result           // authenticate; nil if it failed
+	user        api.User                // authenticate: who was recognised; impersonate: who the request acts as
+	record      *audit.Record           // beginAudit; nil before it
+	seat        *ratelimit.Seat         // limitClient; nil before it
+	permit      authz.Permit            // authorize
 }
 
 // ServeHTTP takes one request through the stages and finishes what they began, whatever happened.
@@ -226,13 +229,14 @@ func (x *exchange) authenticate() error {
 		x.w.Header().Set("Connection", "close")
 	}
 	if err != nil {
-		x.who = nil
+		x.who, x.refused = nil, err
 		if !notChecked(err) {
 			x.s.cfg.Peers.Penalize(x.peer)
 		}
 		return err
 	}
 	x.user = x.who.User
+	x.hold(credentials)
 	for _, text := range x.who.Warnings {
 		x.warnings.Add(text)
 	}
@@ -278,9 +282,16 @@ func (x *exchange) beginAudit() (err error) {
 // annotationCredential names a credential that the user's extra does not: that of a front proxy.
 const annotationCredential = "server.gatehouse.dev/credential-id"
 
+// annotationRevoked marks a request that was refused because its credential has been revoked, or ended because it was
+// revoked meanwhile.
+const annotationRevoked = "server.gatehouse.dev/credential-revoked"
+
 // annotateCredential adds to the record what the authenticator had to say.
 func (x *exchange) annotateCredential() {
 	if x.who == nil {
+		if errors.Is(x.refused, authn.ErrRevoked) {
+			x.record.Annotate(annotationRevoked, "true")
+		}
 		return
 	}
 	for key, value := range x.who.Annotations {
@@ -391,6 +402,10 @@ func (x *exchange) reply(e *api.Error) {
 // finish ends what the stages began: the seat, the audit record, the count.
 func (x *exchange) finish(err error) {
 	x.seat.Release()
+	x.release()
+	if x.longRunning && errors.Is(context.Cause(x.r.Context()), authn.ErrRevoked) {
+		x.record.Annotate(annotationRevoked, "true")
+	}
 	code := x.w.code
 	if code == 0 {
 		code = http.StatusOK

@@ -31,6 +31,7 @@ type Server struct {
 	metrics    *metrics
 	healthLane *rate.Limiter
 	requests   gate
+	held       heldRequests
 	draining   atomic.Bool
 
 	// watches ends, before the drain, every request that would not end by itself.

@@ -164,8 +164,12 @@ func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
 	}
 }
 
-// end closes a watch whose time is over with a last bookmark, from which the client can go on.
+// end closes a watch whose time is over with a last bookmark, from which the client can go on. One that was ended for a
+// reason, such as a credential that was revoked, tells it.
 func (s *watchStream) end(ctx context.Context, w *resource.Watch) error {
+	if reason := errorFor(context.Cause(ctx), http.StatusUnauthorized); reason != nil {
+		return s.fail(reason)
+	}
 	if !errors.Is(ctx.Err(), context.DeadlineExceeded) || !w.WantsBookmarks() {
 		return nil
 	}

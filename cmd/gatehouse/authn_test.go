@@ -223,7 +223,9 @@ func TestStartRefusesAuthentication(t *testing.T) {
 		"no authority of proxies": {
 			[]string{"--requestheader-client-ca-file=" + none, "--requestheader-allowed-names=p"}, []string{"--requestheader-client-ca-file", none},
 		},
-		"an authority that is none": {[]string{"--client-ca-file=" + text}, []string{"--client-ca-file", text}},
+		"a list of what is revoked that is none": {[]string{"--client-crl-file=" + text}, []string{"--client-crl-file", text}},
+		"a deny list that is none":               {[]string{"--deny-list-file=" + text}, []string{"--deny-list-file", text}},
+		"an authority that is none":              {[]string{"--client-ca-file=" + text}, []string{"--client-ca-file", text}},
 		"a key that is none": {
 			[]string{"--service-account-key-file=" + text, "--service-account-signing-key-file=" + text}, []string{"--service-account-signing-key-file", text},
 		},

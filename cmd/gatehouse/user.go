@@ -47,7 +47,8 @@ func newUserCreate() *cobra.Command {
 
 The certificate is signed by the authority in the data directory of a server that has been
 started once; it may be running. The user may do nothing until a role is bound to the name or to
-one of the groups. A certificate cannot be revoked: it is good until it expires.`,
+one of the groups. The certificate is good until it expires, or until --deny-list-file of the server
+names it.`,
 		Example: "  gatehouse user create reader --group=auditors",
 		Args:    arguments(1, 1, "gatehouse user "+use),
 		RunE: func(cmd *cobra.Command, args []string) error {

@@ -283,7 +283,7 @@ func (p *parts) makeServer(context.Context) error {
 	p.server, err = server.New(server.Config{
 		Peers: peers, Authenticator: p.authn, Auditor: auditor, Clients: clients,
 		Authorizer: p.chain, Resources: rest, Table: p.resources.Table,
-		OpenAPI: documents, Issuer: p.issuer, IdentityHeaders: p.identityHeaders,
+		OpenAPI: documents, Issuer: p.issuer, IdentityHeaders: p.identityHeaders, Rechecker: p.authn,
 		Checks: p.checks(), Registry: registry, Address: p.listener.Addr().String(),
 		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
 		GetCertificate: pair.GetCertificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
@@ -308,6 +308,7 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 	group.Go(func() error { return ended(p.followNodes(loops)) })
 	group.Go(func() error { return ended(p.reloadFiles(loops)) })
 	group.Go(func() error { return ended(p.recordTokenUse(loops)) })
+	group.Go(func() error { return ended(p.watchCredentials(loops)) })
 	if p.options.PolicyDir != "" {
 		group.Go(func() error { return ended(p.engine.Watch(loops, p.options.PolicyDir)) })
 	}

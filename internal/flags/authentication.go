@@ -26,6 +26,10 @@ type RequestHeader struct {
 
 func registerAuthentication(fs *pflag.FlagSet, o *Options) {
 	fs.StringVar(&o.ClientCAFile, "client-ca-file", "", "authorities whose client certificates are accepted, beside the one in the data directory")
+	fs.StringVar(&o.ClientCRLFile, "client-crl-file", "",
+		"certificate revocation lists (PEM or DER), each signed by an authority of client certificates; an overdue list refuses all certificates of its issuer")
+	fs.StringVar(&o.DenyListFile, "deny-list-file", "",
+		"DenyList of certificates, keys, token ids and user uids that are refused; read again within a second, and open watches end")
 	fs.StringVar(&o.TokenAuthFile, "token-auth-file", "", `CSV file of static tokens: token,user,uid,"group1,group2"`)
 	fs.Var(parsed[Anonymous]{&o.Anonymous, parseAnonymous, formatAnonymous, "true|false|health"},
 		"anonymous-auth", "let requests without credentials in as system:anonymous; health lets them ask for health and version only")

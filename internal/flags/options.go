@@ -55,6 +55,10 @@ type Options struct {
 	// ClientCAFile holds the authorities whose client certificates are accepted. Empty means only the authority in
 	// DataDir, and none without DataDir. That authority is accepted beside those in the file.
 	ClientCAFile string
+	// ClientCRLFile holds revocation lists of the authorities of client certificates. Empty means none.
+	ClientCRLFile string
+	// DenyListFile names credentials and users that are refused. Empty means none.
+	DenyListFile string
 	// TokenAuthFile is a CSV file of static tokens. Empty means none.
 	TokenAuthFile string
 	// Anonymous says which requests need no credentials. Zero means none.
