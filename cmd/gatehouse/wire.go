@@ -312,13 +312,20 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 	if p.options.PolicyDir != "" {
 		group.Go(func() error { return ended(p.engine.Watch(loops, p.options.PolicyDir)) })
 	}
+	booted := make(chan struct{})
 	group.Go(func() error {
 		if err := p.bootstrap(loops); err != nil {
 			return ended(err)
 		}
 		p.started.set()
+		close(booted)
 		ready()
 		return ended(p.tending(loops))
+	})
+	alone := make(chan struct{})
+	group.Go(func() error {
+		defer close(alone)
+		return ended(p.standingAlone(ctx, booted))
 	})
 	group.Go(func() error { return ended(p.judging(loops)) })
 	left := make(chan struct{})
@@ -329,6 +336,7 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 	err = p.server.Serve(ctx, p.listener)
 	cancel()
 	<-left
+	<-alone
 	stop()
 	return errors.Join(err, group.Wait())
 }

@@ -19,6 +19,9 @@ type Options struct {
 	// is only possible in the compatible profile.
 	DataDir string
 
+	// StandaloneLoops does what kubectl needs of a kube-controller-manager while there is none.
+	StandaloneLoops bool
+
 	// BindAddress is the address to listen on; an unspecified one (0.0.0.0, ::) means all. Zero is refused.
 	BindAddress netip.Addr
 	// SecurePort is the TCP port to listen on; 0 lets the system choose a free one.

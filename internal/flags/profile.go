@@ -61,6 +61,7 @@ func differing(p Profile) map[string]string {
 	if p == Compatible {
 		return map[string]string{
 			"data-dir":           "",
+			"standalone-loops":   "false",
 			"bind-address":       "0.0.0.0",
 			"cert-dir":           "/var/run/kubernetes",
 			"anonymous-auth":     "true",
@@ -72,6 +73,7 @@ func differing(p Profile) map[string]string {
 	}
 	return map[string]string{
 		"data-dir":           "./gatehouse-data",
+		"standalone-loops":   "true",
 		"bind-address":       "127.0.0.1",
 		"cert-dir":           "",
 		"anonymous-auth":     "health",

@@ -52,6 +52,8 @@ func registerOwn(fs *pflag.FlagSet, o *Options) {
 		"profile", "defaults to start from: hardened, or compatible for those of kube-apiserver")
 	fs.StringVar(&o.DataDir, "data-dir", "", "directory for the embedded etcd, keys, the audit log and admin.kubeconfig")
 	fs.StringVar(&o.PolicyDir, "policy-dir", "", "directory of Rego policies beside the embedded ones; read again when it changes")
+	fs.BoolVar(&o.StandaloneLoops, "standalone-loops", false,
+		"while no kube-controller-manager holds its Lease: furnish new namespaces, empty deleted ones, collect garbage, release unused volumes and claims")
 }
 
 func registerServing(fs *pflag.FlagSet, o *Options) {
