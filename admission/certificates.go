@@ -114,7 +114,7 @@ func parseCSR(data []byte) (*x509.CertificateRequest, error) {
 	}
 	block, _ := pem.Decode(data)
 	if block == nil || block.Type != "CERTIFICATE REQUEST" {
-		return nil, errors.New(`PEM block type must be "CERTIFICATE REQUEST"`)
+		return nil, errors.New("PEM block type must be CERTIFICATE REQUEST")
 	}
 	request, err := x509.ParseCertificateRequest(block.Bytes)
 	if err != nil {
