@@ -57,3 +57,64 @@ func TestNodesOverTheWire(t *testing.T) {
 	admin.must(t, "DELETE /api/v1/namespaces/default/pods/on-n1?gracePeriodSeconds=0", "")
 	one.eventually(t, "GET /api/v1/namespaces/default/secrets/of-n1", http.StatusForbidden)
 }
+
+// TestNodesWriteTheirOwn is a kubelet that has been taken over, against a server with the defaults of the hardened profile.
+func TestNodesWriteTheirOwn(t *testing.T) {
+	w := startWired(t)
+	admin, one := w.as(t, "admin", "system:masters"), w.as(t, "system:node:n1", "system:nodes")
+	one.must(t, "POST /api/v1/nodes", `{"metadata":{"name":"n1","labels":{"kubernetes.io/hostname":"n1"}}}`)
+	admin.must(t, "POST /api/v1/nodes", `{"metadata":{"name":"n2"},"spec":{"taints":[{"key":"k","effect":"NoSchedule"}]}}`)
+	const namespace = "/api/v1/namespaces/default"
+	admin.must(t, "POST "+namespace+"/serviceaccounts", `{"metadata":{"name":"sa"}}`)
+	uid := map[string]string{}
+	for _, n := range []string{"n1", "n2"} {
+		text := admin.must(t, "POST "+namespace+"/pods", `{"metadata":{"name":"on-`+n+`"},"spec":{"nodeName":"`+n+`","serviceAccountName":"sa",
+			"containers":[{"name":"c","image":"i"}],"volumes":[{"name":"t","projected":{"sources":[{"serviceAccountToken":{"path":"t"}}]}}]}}`)
+		_, rest, _ := strings.Cut(text, `"uid":"`)
+		uid[n], _, _ = strings.Cut(rest, `"`)
+	}
+	one.eventually(t, "GET "+namespace+"/pods/on-n1", http.StatusOK)
+	token := func(n string) string {
+		return `{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"on-` + n + `","uid":"` + uid[n] + `"}}}`
+	}
+	mirror := func(n, more string) string {
+		return `{"metadata":{"name":"m","annotations":{"kubernetes.io/config.mirror":"x"},"ownerReferences":[{"apiVersion":"v1","kind":"Node",` +
+			`"name":"` + n + `","uid":"u","controller":true}]},"spec":{"nodeName":"` + n + `"` + more + `,"containers":[{"name":"c","image":"i"}]}}`
+	}
+	lease := `{"metadata":{"name":"n2","namespace":"kube-node-lease"}}`
+	tests := []struct {
+		request, body string
+		code          int
+		says          string
+	}{
+		{"PATCH /api/v1/nodes/n1/status", `{"status":{"phase":"Running"}}`, 200, ""},
+		{"PATCH /api/v1/nodes/n2/status", `{"status":{"phase":"Running"}}`, 403, `nodes "n2" is forbidden: node "n1" is not allowed to modify node "n2"`},
+		{"PATCH /api/v1/nodes/n2", `{"metadata":{"name":"n1"}}`, 400, ""},
+		{"POST /api/v1/nodes", `{"metadata":{"name":"n3"}}`, 403, `nodes "n3" is forbidden: node "n1" is not allowed to modify node "n3"`},
+		{"PATCH /api/v1/nodes/n1", `{"metadata":{"labels":{"node-restriction.kubernetes.io/pci":"yes"}}}`, 403, `nodes "n1" is forbidden: is not allowed to modify labels: node-restriction.kubernetes.io/pci`},
+		{"PATCH /api/v1/nodes/n1", `{"metadata":{"labels":{"own":"yes"}}}`, 200, ""},
+		{"PATCH /api/v1/nodes/n1", `{"metadata":{"ownerReferences":[{"apiVersion":"v1","kind":"Pod","name":"x","uid":"y"}]}}`, 403, `node "n1" is not allowed to modify ownerReferences`},
+		{"PATCH /api/v1/nodes/n1", `{"spec":{"taints":[{"key":"k","effect":"NoExecute"}]}}`, 403, `node "n1" is not allowed to modify taints`},
+		{"DELETE /api/v1/nodes/n1", "", 403, ""},
+		{"PATCH " + namespace + "/pods/on-n1/status", `{"status":{"phase":"Running"}}`, 200, ""},
+		{"PATCH " + namespace + "/pods/on-n1/status", `{"metadata":{"labels":{"app":"bank"}}}`, 403, `node "n1" cannot update labels through pod status`},
+		{"PATCH " + namespace + "/pods/on-n2/status", `{"status":{"phase":"Failed"}}`, 403, `pods "on-n2" is forbidden: node "n1" can only update pod status for pods with spec.nodeName set to itself`},
+		{"DELETE " + namespace + "/pods/on-n2", "", 403, `pods "on-n2" is forbidden: node "n1" can only delete pods with spec.nodeName set to itself`},
+		{"POST " + namespace + "/pods/on-n2/eviction", `{"apiVersion":"policy/v1","kind":"Eviction","metadata":{"name":"on-n2"}}`, 403, `node n1 can only evict pods with spec.nodeName set to itself`},
+		{"POST " + namespace + "/pods", mirror("n2", ""), 403, `node "n1" can only create pods with spec.nodeName set to itself`},
+		{"POST " + namespace + "/pods", strings.Replace(mirror("n1", ""), "config.mirror", "x", 1), 403, `can only create mirror pods`},
+		{"POST " + namespace + "/pods", mirror("n1", `,"imagePullSecrets":[{"name":"s"}]`), 403, ""},
+		{"POST " + namespace + "/serviceaccounts/sa/token", token("n1"), 201, ""},
+		{"POST " + namespace + "/serviceaccounts/sa/token", token("n2"), 403, "node requested token bound to a pod scheduled on a different node"},
+		{"POST " + namespace + "/serviceaccounts/sa/token", `{}`, 403, "node requested token not bound to a pod"},
+		{"POST " + namespace + "/serviceaccounts/sa/token", strings.Replace(token("n1"), `"spec":{`, `"spec":{"audiences":["bank"],`, 1), 403, `audience "bank" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience`},
+		{"POST /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", strings.ReplaceAll(lease, "n2", "n1"), 201, ""},
+		{"POST /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", lease, 403, "can only access node lease with the same name as the requesting node"},
+		{"POST /apis/storage.k8s.io/v1/csinodes", `{"metadata":{"name":"n2"},"spec":{"drivers":[]}}`, 403, "can only access CSINode with the same name as the requesting node"},
+	}
+	for _, tt := range tests {
+		if code, text := one.do(t, tt.request, tt.body); code != tt.code || (code >= 400 && !strings.HasSuffix(text, tt.says)) {
+			t.Errorf("%s %s: %d %s, want %d %s", tt.request, tt.body, code, text, tt.code, tt.says)
+		}
+	}
+}

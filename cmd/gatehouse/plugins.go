@@ -37,6 +37,7 @@ func (p *parts) plugins(find *finder) []plugin {
 		{"", admission.Escalation{Rules: p.index, Authorizer: p.chain}},
 		{"LimitRanger", quota.LimitRanger{Ranges: within}},
 		{"ServiceAccount", admission.ServiceAccount{Accounts: kinds}},
+		{"NodeRestriction", admission.NodeRestriction{Objects: find, Authorizer: p.chain}},
 		{"TaintNodesByCondition", admission.TaintNodesByCondition{}},
 		{"Priority", admission.Priority{Classes: priorities}},
 		{"DefaultTolerationSeconds", admission.DefaultTolerationSeconds{

@@ -59,7 +59,7 @@ func TestNoFlagsAreSafe(t *testing.T) {
 	}
 	want := facts{
 		Bind: "127.0.0.1", Data: "./gatehouse-data", Audit: "gatehouse-data/audit/audit.log",
-		Anonymous: flags.AnonymousHealth, Modes: []string{"RBAC"}, Limited: true,
+		Anonymous: flags.AnonymousHealth, Modes: []string{"Node", "RBAC"}, Limited: true,
 	}
 	has := facts{
 		Bind: got.BindAddress.String(), Data: got.DataDir, Audit: got.AuditLogPath,
@@ -100,7 +100,7 @@ func TestEnvtestStarts(t *testing.T) {
 		EndpointReconciler:                  flags.ReconcilerLease,
 		Anonymous:                           flags.AnonymousAny,
 		ServiceAccountExtendTokenExpiration: true,
-		AdmissionOff:                        []string{"ServiceAccount"},
+		AdmissionOff:                        []string{"ServiceAccount", "NodeRestriction"},
 		NotReadyTolerationSeconds:           300,
 		UnreachableTolerationSeconds:        300,
 		LoggingFormat:                       "text",
@@ -192,8 +192,8 @@ func TestRefusals(t *testing.T) {
 		},
 		{
 			"a plugin that would be left out",
-			[]string{"--enable-admission-plugins=NodeRestriction,NamespaceLifecycle"},
-			[]string{"--enable-admission-plugins=NodeRestriction: not implemented yet"},
+			[]string{"--enable-admission-plugins=ImagePolicyWebhook,NamespaceLifecycle"},
+			[]string{"--enable-admission-plugins=ImagePolicyWebhook: not implemented yet"},
 		},
 		{
 			"a misspelt plugin",
@@ -267,6 +267,14 @@ func TestNotes(t *testing.T) {
 			},
 		},
 		{
+			"nodes that nothing restricts are said",
+			[]string{"--authorization-mode=Node,RBAC"},
+			[]string{"--authorization-mode=Node without --enable-admission-plugins=NodeRestriction lets every node write what belongs to others"},
+		},
+		{
+			"the arguments of kubeadm", []string{"--authorization-mode=Node,RBAC", "--enable-admission-plugins=NodeRestriction"}, nil,
+		},
+		{
 			"what changes nothing is said",
 			[]string{"--authorization-mode=RBAC", "--profiling=false", "--storage-backend=etcd3"},
 			[]string{
@@ -323,7 +331,7 @@ func TestLogShowsWhatIsInEffect(t *testing.T) {
 	}
 	var b bytes.Buffer
 	slog.New(slog.NewTextHandler(&b, nil)).Info("options", "flags", set)
-	for _, want := range []string{"flags.secure-port=0 ", "flags.authorization-mode=[RBAC]", "flags.anonymous-auth=health"} {
+	for _, want := range []string{"flags.secure-port=0 ", "flags.authorization-mode=[Node,RBAC]", "flags.anonymous-auth=health"} {
 		if !strings.Contains(b.String(), want) {
 			t.Errorf("log line lacks %q: %s", want, b.String())
 		}

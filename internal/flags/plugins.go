@@ -14,14 +14,22 @@ func alwaysOn() []string {
 // OptionalPlugins are admission plugins of kube-apiserver that exist here and can be turned off.
 func OptionalPlugins() []string {
 	return strings.Fields(`
-		DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds LimitRanger PersistentVolumeClaimResize Priority ResourceQuota
-		RuntimeClass ServiceAccount StorageObjectInUseProtection TaintNodesByCondition
+		DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds LimitRanger NodeRestriction PersistentVolumeClaimResize Priority
+		ResourceQuota RuntimeClass ServiceAccount StorageObjectInUseProtection TaintNodesByCondition
 	`)
 }
 
 // offByDefault are those of the optional plugins that have to be turned on. ServiceAccount refuses every pod until a
-// controller manager has made the accounts, and this server is also run without one.
-func offByDefault() []string { return []string{"ServiceAccount"} }
+// controller manager has made the accounts, and this server is also run without one. NodeRestriction is off in kube-apiserver;
+// it concerns nobody but nodes, and in the hardened profile they are not let in without it.
+func offByDefault(p Profile) []string {
+	if p == Compatible {
+		return []string{"ServiceAccount", nodeRestriction}
+	}
+	return []string{"ServiceAccount"}
+}
+
+const nodeRestriction = "NodeRestriction"
 
 // pluginNames are the admission plugins of kube-apiserver 1.36.
 func pluginNames() []string {
@@ -38,15 +46,15 @@ func pluginNames() []string {
 }
 
 // judgePlugins returns which plugins are off. It accepts what is true without doing anything, and refuses the rest.
-func judgePlugins(enable, disable []string) (off, notes []string, faults []error) {
-	off = slices.DeleteFunc(offByDefault(), func(name string) bool { return slices.Contains(enable, name) })
+func judgePlugins(p Profile, enable, disable []string) (off, notes []string, faults []error) {
+	off = slices.DeleteFunc(offByDefault(p), func(name string) bool { return slices.Contains(enable, name) })
 	for _, name := range enable {
 		switch {
 		case !slices.Contains(pluginNames(), name):
 			faults = append(faults, unknownPlugin("enable-admission-plugins", name))
 		case slices.Contains(disable, name):
 			faults = append(faults, fmt.Errorf("--enable-admission-plugins=%s: --disable-admission-plugins names it too", name))
-		case slices.Contains(offByDefault(), name):
+		case slices.Contains(offByDefault(p), name):
 		case slices.Contains(alwaysOn(), name), slices.Contains(OptionalPlugins(), name):
 			notes = append(notes, "--enable-admission-plugins="+name+" changes nothing: it is on")
 		default:

@@ -77,7 +77,7 @@ func differing(p Profile) map[string]string {
 		"bind-address":       "127.0.0.1",
 		"cert-dir":           "",
 		"anonymous-auth":     "health",
-		"authorization-mode": RBAC,
+		"authorization-mode": Node + "," + RBAC,
 		"service-account-extend-token-expiration": "false",
 		"peer-rate-limit":                         "5000",
 		"client-rate-limit":                       "500",

@@ -28,8 +28,8 @@ func (s *Set) registerAll() {
 		fs.StringSliceVar(&o.AuthorizationModes, "authorization-mode", nil,
 			"who decides, in this order: "+strings.Join(authorizationModes(), ", ")+"; the hardened profile refuses "+AlwaysAllow)
 		fs.StringSliceVar(&s.admission.enable, "enable-admission-plugins", nil,
-			"kube-apiserver's admission plugins to turn on: "+strings.Join(offByDefault(), ", ")+
-				"; the others that exist here are on, and those that do not are refused by name")
+			"kube-apiserver's admission plugins to turn on: "+strings.Join(offByDefault(Compatible), ", ")+
+				"; NodeRestriction is on in the hardened profile; the others that exist here are on, and those that do not are refused by name")
 		fs.StringSliceVar(&s.admission.disable, "disable-admission-plugins", nil,
 			"kube-apiserver's admission plugins to turn off, of "+
 				strings.Join(OptionalPlugins(), ", ")+"; those that do not exist here are off")

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -73,7 +74,7 @@ func (s *Set) Options() (opts *Options, notes []string, err error) {
 			notes = append(notes, note)
 		}
 	}
-	off, pluginNotes, pluginFaults := judgePlugins(s.admission.enable, s.admission.disable)
+	off, pluginNotes, pluginFaults := judgePlugins(o.Profile, s.admission.enable, s.admission.disable)
 	o.AdmissionOff = off
 	notes, faults = append(notes, pluginNotes...), append(faults, pluginFaults...)
 	notes = append(notes, s.settle(&o)...)
@@ -101,6 +102,9 @@ func (s *Set) settle(o *Options) (notes []string) {
 	}
 	if o.Profile == Hardened && o.ClientRateLimit == 0 {
 		notes = append(notes, "--client-rate-limit=0: one user may ask without limit")
+	}
+	if slices.Contains(o.AuthorizationModes, Node) && slices.Contains(o.AdmissionOff, nodeRestriction) {
+		notes = append(notes, "--authorization-mode="+Node+" without --enable-admission-plugins="+nodeRestriction+" lets every node write what belongs to others")
 	}
 	if o.allowsAlways() {
 		notes = append(notes, "--authorization-mode="+AlwaysAllow+" lets every authenticated user do everything")
