@@ -47,7 +47,10 @@ type Attributes struct {
 	Warnings *api.Warnings
 	// Annotate adds to the audit record; nil drops what is added.
 	Annotate func(key, value string)
+	// Options makes the options of the request, for those who are told of them; nil stands for none.
+	Options func() runtime.Object
 
+	round       round
 	inNamespace bool // NamespaceLifecycle has looked, while objects were changed
 }
 
@@ -72,11 +75,19 @@ type Chain struct {
 	Validators []Validator
 }
 
-// Mutate runs the mutators until one refuses.
+// Mutate runs the mutators until one refuses, and all of them once more if one asked for it.
 func (c *Chain) Mutate(ctx context.Context, a *Attributes) error {
 	if !a.Permit.Valid() {
 		return api.Internal(ErrNoPermit)
 	}
+	if err := c.mutate(ctx, a); err != nil || !a.round.again {
+		return err
+	}
+	a.round.second = true
+	return c.mutate(ctx, a)
+}
+
+func (c *Chain) mutate(ctx context.Context, a *Attributes) error {
 	for _, m := range c.Mutators {
 		if err := m.Mutate(ctx, a); err != nil {
 			return err

@@ -48,8 +48,12 @@ type Policies struct {
 	Namespaces Namespaces
 }
 
-// Mutate applies the mutate policies. What they make must decode strictly into the object's type.
+// Mutate applies the mutate policies, once: in a second round of the mutators they would change again what they have changed. What they
+// make must decode strictly into the object's type.
 func (p Policies) Mutate(ctx context.Context, a *Attributes) error {
+	if a.SecondRound() {
+		return nil
+	}
 	mutating, _ := p.matches(a)
 	if !mutating || a.Object == nil {
 		return nil

@@ -143,3 +143,17 @@ func (n typeNames) ref(r fileRef) (out schema.TypeRef) {
 	}
 	return out
 }
+
+// Type returns how the values of a kind are merged, for those that merge them without owning them. It is false for a kind that the
+// schema does not have.
+func (s *Schema) Type(kind runtimeschema.GroupVersionKind) (typed.ParseableType, bool, error) {
+	l, err := s.load()
+	if err != nil {
+		return typed.ParseableType{}, false, err
+	}
+	name, ok := l.kinds[kind]
+	if !ok {
+		return typed.ParseableType{}, false, nil
+	}
+	return l.parser.Type(name), true, nil
+}

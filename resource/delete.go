@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatehouse/gatehouse/admission"
@@ -54,6 +55,7 @@ func (s *Service) tryDelete(ctx context.Context, p authz.Permit, t *Type, now st
 	}
 	a := s.attributes(p, t, admission.Delete, nil, old, w)
 	a.Name, a.Namespace = old.GetName(), old.GetNamespace()
+	a.Options = func() runtime.Object { return deleteOptions(o) }
 	if t.Resource == "namespaces" {
 		a.Namespace = a.Name
 	}

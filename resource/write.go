@@ -9,6 +9,7 @@ import (
 
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -128,6 +129,7 @@ func (s *Service) attributes(p authz.Permit, t *Type, op admission.Operation, o,
 		Permit: p, Operation: op, Kind: t.GVK(), Resource: t.GVR(), Subresource: info.Subresource, Namespace: info.Namespace,
 		Name: info.Name, DryRun: w.Options.DryRun, Warnings: w.Warnings, Annotate: w.Annotate,
 	}
+	a.Options = func() runtime.Object { return w.Options.asObject(op) }
 	if o != nil {
 		a.Object, a.Name = o, o.GetName()
 	}

@@ -124,6 +124,10 @@ func (c *Cache) snapshotLocked() Snapshot {
 	return Snapshot{Revision: max(s.Revision, c.mirror.Observed()), tree: s.tree}
 }
 
+// State identifies what the snapshot holds, whatever its revision: two snapshots of a cache between which no object changed are equal
+// in it. It can be compared and tells nothing else.
+func (s Snapshot) State() any { return s.tree }
+
 // Len is the number of objects in the snapshot.
 func (s Snapshot) Len() int { return s.tree.Len() }
 

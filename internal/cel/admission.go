@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/google/cel-go/cel"
+	"github.com/google/cel-go/common/types"
 	admissionv1 "k8s.io/api/admission/v1"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -98,6 +99,12 @@ func (h Has) of(base *Scope) *Scope {
 	}
 	return scope
 }
+
+// ApplyConfigurationType is what an expression makes that describes a part of an object, to be applied.
+func ApplyConfigurationType() *cel.Type { return types.NewObjectType(mutation.ObjectTypeName) }
+
+// JSONPatchType is what an expression makes that lists the operations of a JSON patch.
+func JSONPatchType() *cel.Type { return cel.ListType(types.NewObjectType(mutation.JSONPatchTypeName)) }
 
 // ObjectValue is an object, an admission request or nil as the value of a variable.
 func ObjectValue(o any) (any, error) {

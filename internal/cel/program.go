@@ -2,6 +2,7 @@ package cel
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 
@@ -55,8 +56,8 @@ func (b *Budget) spend(cost *uint64) {
 }
 
 // Eval evaluates with the given values of the variables of the scope. Values are what Go makes of decoded JSON (an object is a
-// map[string]any), or a [ref.Val]; one that is declared and missing is an error when it is used. The error is an [*Error]. If it is
-// [apiservercel.ErrOutOfBudget] or internal, no other expression of the decision may be evaluated.
+// map[string]any), or a [ref.Val]; one that is declared and missing is an error when it is used. The error is an [*Error];
+// see [Ends].
 func (p *Program) Eval(ctx context.Context, values map[string]any, budget *Budget) (ref.Val, error) {
 	if budget.left < 0 {
 		return nil, outOfBudget()
@@ -116,3 +117,8 @@ func (a *activation) ResolveName(name string) (any, bool) {
 
 // Parent implements [interpreter.Activation].
 func (a *activation) Parent() interpreter.Activation { return nil }
+
+// Ends reports whether an error of [Program.Eval] is one after which no other expression of the decision may be evaluated.
+func Ends(err error) bool {
+	return errors.Is(err, apiservercel.ErrOutOfBudget) || errors.Is(err, apiservercel.ErrInternal)
+}

@@ -14,8 +14,9 @@ func alwaysOn() []string {
 // OptionalPlugins are admission plugins of kube-apiserver that exist here and can be turned off.
 func OptionalPlugins() []string {
 	return strings.Fields(`
-		DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds LimitRanger NodeRestriction PersistentVolumeClaimResize Priority
-		ResourceQuota RuntimeClass ServiceAccount StorageObjectInUseProtection TaintNodesByCondition
+		DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds LimitRanger MutatingAdmissionPolicy NodeRestriction
+		PersistentVolumeClaimResize Priority ResourceQuota RuntimeClass ServiceAccount StorageObjectInUseProtection TaintNodesByCondition
+		ValidatingAdmissionPolicy
 	`)
 }
 
