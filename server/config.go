@@ -105,6 +105,12 @@ type Config struct {
 	CipherSuites []uint16
 	// MaxStreams bounds the requests that one HTTP/2 connection has open; 0 means [DefaultMaxStreams].
 	MaxStreams int
+	// CurvePreferences are the key exchanges of TLS; nil means Go's.
+	CurvePreferences []tls.CurveID
+	// DisableHTTP2 serves HTTP/1.1 only.
+	DisableHTTP2 bool
+	// Edge is what browsers and load balancers are told.
+	Edge Edge
 	// GetCertificate returns the serving certificate of the moment.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
 	// Logger takes everything the server has to say. No credential and no body is ever logged.
@@ -114,6 +120,11 @@ type Config struct {
 	RequestTimeout time.Duration
 	// ShutdownDelay is how long readyz fails, while everything is still served, before the server drains. 0 means none.
 	ShutdownDelay time.Duration
+	// WatchGrace is how long watches go on after that, each ended at a random moment of it, so that their clients do not all come back
+	// at once. 0 ends them at once.
+	WatchGrace time.Duration
+	// RetryAfter keeps the port open during the drain and answers new requests with 429 and Retry-After; else it is closed.
+	RetryAfter bool
 	// DrainTimeout bounds how long requests in flight are waited for. 0 means [DefaultDrainTimeout].
 	DrainTimeout time.Duration
 	// MaxConnections bounds the open connections; one peer gets half of them at most. 0 means [DefaultMaxConnections].
@@ -137,7 +148,7 @@ func (c *Config) validate() error {
 		{c.Registry == nil, "no metrics registry"},
 		{c.GetCertificate == nil, "no serving certificate"},
 		{c.Logger == nil, "no logger"},
-		{c.RequestTimeout < 0 || c.ShutdownDelay < 0 || c.DrainTimeout < 0, "a time is negative"},
+		{c.RequestTimeout < 0 || c.ShutdownDelay < 0 || c.WatchGrace < 0 || c.DrainTimeout < 0, "a time is negative"},
 		{c.MaxConnections < 0, "the number of connections is negative"},
 		{c.MaxStreams < 0, "the number of streams is negative"},
 		{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
@@ -47,7 +48,7 @@ func (x *exchange) setDeadline(timeout time.Duration) {
 	ctx := withWarnings(x.r.Context(), x.warnings)
 	if x.longRunning {
 		ctx, x.end = context.WithCancelCause(ctx)
-		stop := context.AfterFunc(x.s.watches, func() { x.end(nil) })
+		stop := context.AfterFunc(x.s.watches, func() { x.s.endWatch(ctx, x.end) })
 		x.cancel = func() { stop(); x.end(nil) }
 		x.r = x.r.WithContext(ctx)
 		return
@@ -78,6 +79,20 @@ func (x *exchange) setDeadline(timeout time.Duration) {
 		done = true
 		handling.Unlock()
 		cancel()
+	}
+}
+
+// endWatch calls cancel within the grace that watches have, unless the watch has ended before.
+func (s *Server) endWatch(ctx context.Context, cancel context.CancelCauseFunc) {
+	defer cancel(nil)
+	if s.cfg.WatchGrace <= 0 {
+		return
+	}
+	timer := time.NewTimer(rand.N(s.cfg.WatchGrace)) //nolint:gosec // The spread needs no secrecy.
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
 	}
 }
 

@@ -40,10 +40,18 @@ func tlsConfig(c *Config) *tls.Config {
 		GetCertificate:         c.GetCertificate,
 		MinVersion:             c.MinTLSVersion,
 		CipherSuites:           c.CipherSuites,
+		CurvePreferences:       c.CurvePreferences,
 		ClientAuth:             tls.RequestClientCert,
 		SessionTicketsDisabled: true,
-		NextProtos:             []string{"h2", "http/1.1"},
+		NextProtos:             nextProtocols(c),
 	}
+}
+
+func nextProtocols(c *Config) []string {
+	if c.DisableHTTP2 {
+		return []string{"http/1.1"}
+	}
+	return []string{"h2", "http/1.1"}
 }
 
 // modernSuites are for TLS 1.2 only: forward secrecy and authenticated encryption. TLS 1.3 suites are all fit.
@@ -59,7 +67,7 @@ var modernSuites = []uint16{
 func httpServer(h http.Handler, c *Config, handshakeFailed func()) *http.Server {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	protocols.SetHTTP2(true)
+	protocols.SetHTTP2(!c.DisableHTTP2)
 	return &http.Server{
 		Handler:   h,
 		TLSConfig: tlsConfig(c),

@@ -53,7 +53,7 @@ type exchange struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.newExchange(w, r)
 	if !s.requests.enter() {
-		x.reply(api.Unavailable("the server is shutting down").Wrap(errShuttingDown))
+		x.turnAway()
 		return
 	}
 	defer s.requests.leave()
@@ -87,11 +87,15 @@ func (s *Server) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	h.Set("Audit-Id", x.auditID)
 	h.Set("Cache-Control", cachePrivate)
 	h.Set("X-Content-Type-Options", "nosniff")
+	s.cfg.Edge.tell(h, r)
 	return x
 }
 
 // serve is the order of the stages.
 func (x *exchange) serve() error {
+	if x.isPreflight() {
+		return x.preflight()
+	}
 	if err := x.parse(); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -26,6 +27,9 @@ import (
 
 // REST answers requests for API objects: it reads query and body, calls the verb, and encodes what comes back.
 type REST struct {
+	// MinWatch is how long a watch lives at least that does not say; the time is spread up to twice that. Zero means 30 minutes.
+	MinWatch time.Duration
+
 	service *resource.Service
 	lists   bufferPool // for lists
 	items   bufferPool // for single objects

@@ -405,7 +405,7 @@ func TestWatchTime(t *testing.T) {
 	} {
 		times := map[time.Duration]bool{}
 		for range 100 {
-			got := server.WatchTime(tc.asked)
+			got := server.WatchTime(tc.asked, 0)
 			times[got] = true
 			if got < tc.least || got > tc.most {
 				t.Errorf("asked for %v, got %v, want from %v to %v", tc.asked, got, tc.least, tc.most)

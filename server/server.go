@@ -68,7 +68,7 @@ func New(cfg Config) (*Server, error) {
 
 // Serve accepts TLS connections on ln, which it closes, until ctx ends; then it stops in order: readyz fails, the
 // shutdown delay passes, watches are ended, requests in flight are waited for, and what is left is cut off. It
-// returns nil after an orderly stop, at most ShutdownDelay + DrainTimeout + 1 s after ctx ended. When it returns, no
+// returns nil after an orderly stop, at most ShutdownDelay + WatchGrace + DrainTimeout + 1 s after ctx ended. When it returns, no
 // handler is running, unless the error says so.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	base, cancelBase := context.WithCancel(context.WithoutCancel(ctx))
@@ -89,6 +89,9 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	s.draining.Store(true)
 	s.cfg.Logger.Info("shutting down", "delay", s.cfg.ShutdownDelay, "drain", s.cfg.DrainTimeout)
 	s.delay(accepting)
+	if s.cfg.RetryAfter {
+		s.requests.close()
+	}
 	s.stopWatches()
 	err := s.drain(hs, cancelBase)
 	<-accepting
@@ -110,8 +113,14 @@ func (s *Server) delay(accepting <-chan struct{}) {
 
 // drain waits for requests in flight, then cuts off the rest.
 func (s *Server) drain(hs *http.Server, cancelRequests context.CancelFunc) error {
-	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.DrainTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.WatchGrace+s.cfg.DrainTimeout)
 	defer cancel()
+	if s.cfg.RetryAfter {
+		select { // the port stays open meanwhile
+		case <-s.requests.idle:
+		case <-ctx.Done():
+		}
+	}
 	if err := hs.Shutdown(ctx); err != nil {
 		s.cfg.Logger.Warn("requests were cut off at the end of the drain", "error", err)
 	}
@@ -158,10 +167,13 @@ func (g *gate) leave() {
 	}
 }
 
-// close lets nobody in any more; idle is closed when everybody has left. It is called once.
+// close lets nobody in any more; idle is closed when everybody has left.
 func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	if g.closed {
+		return
+	}
 	g.closed = true
 	if g.n == 0 {
 		close(g.idle)

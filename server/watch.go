@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -38,7 +39,7 @@ func (c *call) watch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, watchTime(options.Timeout))
+	ctx, cancel := context.WithTimeout(ctx, watchTime(options.Timeout, c.MinWatch))
 	defer cancel()
 	if c.format.as == asPartialList {
 		return notAcceptable(true)
@@ -85,11 +86,12 @@ func (c *call) watch(ctx context.Context) error {
 }
 
 // watchTime is how long a watch lives that asks for so much; 0 leaves it to the server.
-func watchTime(asked time.Duration) time.Duration {
-	spread := rand.N(minWatch) //nolint:gosec // The spread needs no secrecy.
+func watchTime(asked, least time.Duration) time.Duration {
+	least = cmp.Or(least, minWatch)
+	spread := rand.N(least) //nolint:gosec // The spread needs no secrecy.
 	switch {
 	case asked <= 0:
-		return minWatch + spread
+		return least + spread
 	case asked > maxWatch:
 		return maxWatch + spread
 	}

@@ -20,7 +20,7 @@ import (
 	"github.com/gatehouse/gatehouse/internal/flags"
 )
 
-// stopGrace is how long the server may take to end after the first signal.
+// stopGrace is how long the server may take to end after the first signal, beside what the flags give it for it.
 const stopGrace = 5 * time.Second
 
 // How serving can end after a signal, other than well.
@@ -81,7 +81,7 @@ func usage(cmd *cobra.Command, set *flags.Set) string {
 	return b.String()
 }
 
-const usageColumns = 120
+const usageColumns = 160
 
 // run makes everything that serving needs, in the order in which it can fail without having touched anything.
 func (s *serving) run(ctx context.Context) (err error) {
@@ -136,7 +136,8 @@ func (s *serving) serve(ctx context.Context, w wiring) error {
 		w.logger.Info("stopping", "signal", sig.String())
 		cancel()
 	}
-	limit := time.NewTimer(stopGrace)
+	given := w.options.Transport
+	limit := time.NewTimer(stopGrace + given.ShutdownDelay + given.ShutdownWatchGrace)
 	defer limit.Stop()
 	select {
 	case err := <-ended:

@@ -68,7 +68,7 @@ func TestSignals(t *testing.T) {
 					}
 				}()
 				begin := time.Now()
-				err := s.serve(t.Context(), wiring{logger: slog.New(slog.DiscardHandler)})
+				err := s.serve(t.Context(), wiring{options: &flags.Options{}, logger: slog.New(slog.DiscardHandler)})
 				if !errors.Is(err, tt.want) {
 					t.Errorf("error = %v, want %v", err, tt.want)
 				}
@@ -89,7 +89,7 @@ func TestSignalWhileStarting(t *testing.T) {
 			return nil, context.Cause(ctx)
 		}}
 		signals <- os.Interrupt
-		if err := s.serve(t.Context(), wiring{logger: slog.New(slog.DiscardHandler)}); err != nil {
+		if err := s.serve(t.Context(), wiring{options: &flags.Options{}, logger: slog.New(slog.DiscardHandler)}); err != nil {
 			t.Errorf("error = %v, want an end as asked for", err)
 		}
 	})

@@ -270,6 +270,7 @@ func (p *parts) makeServer(context.Context) error {
 	})
 	registry := prometheus.NewRegistry()
 	rest, storage := server.NewREST(p.resources), resource.NewStorageMetrics(p.resources)
+	rest.MinWatch = o.Transport.MinRequestTimeout
 	p.mirror.Etcd().Observe(storage.Observe)
 	observed := []prometheus.Collector{p.engine, peers, clients, rest, storage}
 	if p.log != nil {
@@ -280,13 +281,23 @@ func (p *parts) makeServer(context.Context) error {
 			return fmt.Errorf("metrics: %w", err)
 		}
 	}
+	certificate, err := p.certificates(pair)
+	if err != nil {
+		return err
+	}
+	edge, err := edgeOf(o.Transport)
+	if err != nil {
+		return err
+	}
 	p.server, err = server.New(server.Config{
 		Peers: peers, Authenticator: p.authn, Auditor: auditor, Clients: clients,
 		Authorizer: p.chain, Resources: rest, Table: p.resources.Table,
 		OpenAPI: documents, Issuer: p.issuer, IdentityHeaders: p.identityHeaders, Rechecker: p.authn,
 		Checks: p.checks(), Registry: registry, Address: p.listener.Addr().String(),
 		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
-		GetCertificate: pair.GetCertificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
+		CurvePreferences: o.Transport.CurvePreferences, DisableHTTP2: o.Transport.DisableHTTP2, Edge: edge,
+		ShutdownDelay: o.Transport.ShutdownDelay, WatchGrace: o.Transport.ShutdownWatchGrace, RetryAfter: o.Transport.ShutdownSendRetryAfter,
+		GetCertificate: certificate, Logger: p.logger, RequestTimeout: o.RequestTimeout,
 	})
 	return err
 }

@@ -8,6 +8,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -104,6 +105,7 @@ func TestEnvtestStarts(t *testing.T) {
 		NotReadyTolerationSeconds:           300,
 		UnreachableTolerationSeconds:        300,
 		LoggingFormat:                       "text",
+		Transport:                           flags.Transport{MinRequestTimeout: 30 * time.Minute},
 	}
 	limits := cmpopts.IgnoreFields(flags.Options{}, "MaxRequestsInflight", "MaxMutatingRequestsInflight", "PeerRateBurst", "ClientRateBurst",
 		"RequestTimeout", "EventTTL", "EtcdCompactionInterval", "AuditLogMaxSize", "AuditLogMaxBackup", "AuditLogMaxAge")
@@ -169,8 +171,8 @@ func TestRefusals(t *testing.T) {
 		},
 		{
 			"a boolean that is not implemented does not swallow the next argument",
-			[]string{"--enable-aggregator-routing", "--secure-port=70000"},
-			[]string{"--enable-aggregator-routing: not implemented yet", "--secure-port=70000: want a port from 1 to 65535, or 0 to have a free one chosen"},
+			[]string{"--audit-log-batch-throttle-enable", "--secure-port=70000"},
+			[]string{"--audit-log-batch-throttle-enable: not implemented yet", "--secure-port=70000: want a port from 1 to 65535, or 0 to have a free one chosen"},
 		},
 		{
 			"a flag with one meaning has no other",

@@ -44,6 +44,8 @@ type Options struct {
 	TLSCipherSuites []string
 	// HTTP2MaxStreamsPerConnection bounds the requests that a connection has open. Zero means 100.
 	HTTP2MaxStreamsPerConnection int
+	// Transport says how connections are kept.
+	Transport Transport
 
 	// EtcdServers are the URLs of an external etcd. Empty means the embedded one, which is in DataDir.
 	EtcdServers []string

@@ -61,6 +61,42 @@ func fixedFlags() []fixed {
 		{"audit-log-version", []string{"audit.k8s.io/v1"}, "it is the only version", false},
 		{"audit-log-mode", []string{"blocking", "blocking-strict"}, "the record of a write is always on disk before the write is done", false},
 		{"log-flush-frequency", nil, "log messages are never buffered", false},
+		{"log-text-split-stream", []string{"false"}, "all log messages go to standard error", true},
+		{"log-json-split-stream", []string{"false"}, "all log messages go to standard error", true},
+		{"log-text-info-buffer-size", nil, "log messages are never buffered", false},
+		{"log-json-info-buffer-size", nil, "log messages are never buffered", false},
+		{"show-hidden-metrics-for-version", nil, "no metric is hidden", false},
+		{"livez-grace-period", nil, "/livez succeeds as soon as requests are answered, also while what is needed for /readyz is made", false},
+		{"storage-initialization-timeout", nil, "the server goes on waiting for etcd, and is not ready meanwhile", false},
+		{"etcd-healthcheck-timeout", nil, "the health of etcd is asked of a connection that is watched all the time, within the probe's own time", false},
+		{"etcd-readycheck-timeout", nil, "the health of etcd is asked of a connection that is watched all the time, within the probe's own time", false},
+		{"emulated-version", []string{"1.36", "kube=1.36", "kube=v1.36", ""}, "it is the only version", false},
+		{"min-compatibility-version", []string{"1.36", "1.35", "kube=1.36", "kube=1.35", ""}, "what is stored can be read by both", false},
+		{"emulation-forward-compatible", []string{"false"}, "no other version is emulated", true},
+		{"runtime-config-emulation-forward-compatible", []string{"false"}, "no other version is emulated", true},
+		{"watch-cache-sizes", nil, "the cache holds all objects, and events by their size", false},
+		{"default-watch-cache-size", nil, "the cache holds all objects, and events by their size", false},
+		{"etcd-count-metric-poll-period", nil, "objects are counted in the cache when metrics are read", false},
+		{"etcd-db-metric-poll-interval", nil, "the size is asked for when metrics are read", false},
+		{"lease-reuse-duration-seconds", nil, "events share leases for a twentieth of their time, a minute at most", false},
+		{"delete-collection-workers", nil, "the objects of a collection are deleted one after the other", false},
+		{"enable-garbage-collector", []string{"true"}, "owner references and finalizers are always honoured", true},
+		{"permit-address-sharing", nil, "the system always lets a closing socket's address be used again", true},
+		{"permit-port-sharing", []string{"false"}, "two servers on one port would share clients at random", true},
+		{"enable-priority-and-fairness", []string{"true"}, "requests are always shared out fairly between clients", true},
+		{"max-connection-bytes-per-sec", []string{"0"}, "connections are not throttled by bytes", false},
+		{"proxy-client-cert-file", nil, "there are no aggregated API servers yet that it could be shown to", false},
+		{"proxy-client-key-file", nil, "there are no aggregated API servers yet that its certificate could be shown to", false},
+		{"enable-aggregator-routing", nil, "there are no aggregated API servers yet", true},
+		{"aggregator-reject-forwarding-redirect", []string{"true"}, "there are no aggregated API servers yet", true},
+		{"apiserver-count", nil, "the endpoints of the service kubernetes are kept by leases", false},
+		{"coordinated-leadership-lease-duration", nil, "there is no coordinated leader election", false},
+		{"coordinated-leadership-renew-deadline", nil, "there is no coordinated leader election", false},
+		{"coordinated-leadership-retry-period", nil, "there is no coordinated leader election", false},
+		{"audit-log-compress", []string{"false"}, "finished files of the audit log are kept as they are", true},
+		{"audit-log-truncate-enabled", []string{"false"}, "events are bounded where they are made", true},
+		{"audit-webhook-truncate-enabled", []string{"false"}, "there is no audit webhook", true},
+		{"encryption-provider-config-automatic-reload", []string{"false"}, "there is no encryption provider", true},
 	}
 }
 
@@ -96,15 +132,7 @@ func judge(g given) (note string, err error) {
 // refusedFlags are the flags of kube-apiserver 1.36 that take a value and are not implemented.
 func refusedFlags() []string {
 	return strings.Fields(`
-		cors-allowed-origins strict-transport-security-directives min-request-timeout goaway-chance livez-grace-period
-		storage-initialization-timeout shutdown-delay-duration shutdown-watch-termination-grace-period
-		feature-gates emulated-version min-compatibility-version
-
-		etcd-servers-overrides watch-cache-sizes default-watch-cache-size etcd-count-metric-poll-period
-		etcd-db-metric-poll-interval etcd-healthcheck-timeout etcd-readycheck-timeout lease-reuse-duration-seconds
-		delete-collection-workers encryption-provider-config
-
-		tls-curve-preferences tls-sni-cert-key
+		feature-gates etcd-servers-overrides encryption-provider-config
 
 		authentication-config authentication-token-webhook-config-file authentication-token-webhook-version
 		authentication-token-webhook-cache-ttl oidc-issuer-url oidc-client-id oidc-ca-file oidc-username-claim
@@ -125,28 +153,18 @@ func refusedFlags() []string {
 
 		runtime-config debug-socket-path egress-selector-config-file tracing-config-file
 
-		apiserver-count kubelet-client-certificate kubelet-client-key
-		kubelet-certificate-authority kubelet-preferred-address-types kubelet-timeout kubelet-port kubelet-read-only-port
+		kubelet-client-certificate kubelet-client-key kubelet-certificate-authority kubelet-preferred-address-types
+		kubelet-timeout kubelet-port kubelet-read-only-port
 
-		proxy-client-cert-file proxy-client-key-file peer-ca-file peer-advertise-ip peer-advertise-port
-		max-connection-bytes-per-sec coordinated-leadership-lease-duration coordinated-leadership-renew-deadline
-		coordinated-leadership-retry-period
+		peer-ca-file peer-advertise-ip peer-advertise-port
 
-		show-hidden-metrics-for-version disabled-metrics allow-metric-labels allow-metric-labels-manifest vmodule
-		log-text-info-buffer-size log-json-info-buffer-size
+		disabled-metrics allow-metric-labels allow-metric-labels-manifest vmodule
 	`)
 }
 
 // refusedBooleans are those that can be given without a value.
 func refusedBooleans() []string {
-	return strings.Fields(`
-		shutdown-send-retry-after emulation-forward-compatible runtime-config-emulation-forward-compatible
-		enable-garbage-collector encryption-provider-config-automatic-reload disable-http2-serving permit-address-sharing
-		permit-port-sharing audit-log-compress audit-log-batch-throttle-enable
-		audit-log-truncate-enabled audit-webhook-batch-throttle-enable audit-webhook-truncate-enabled
-		enable-priority-and-fairness enable-aggregator-routing aggregator-reject-forwarding-redirect
-		log-text-split-stream log-json-split-stream
-	`)
+	return strings.Fields(`audit-log-batch-throttle-enable audit-webhook-batch-throttle-enable`)
 }
 
 var _ pflag.Value = recorder{}

@@ -21,7 +21,10 @@ func (s *Set) group(title string, register func(fs *pflag.FlagSet)) {
 func (s *Set) registerAll() {
 	o := &s.options
 	s.group("Gatehouse", func(fs *pflag.FlagSet) { registerOwn(fs, o) })
-	s.group("Serving", func(fs *pflag.FlagSet) { registerServing(fs, o) })
+	s.group("Serving", func(fs *pflag.FlagSet) {
+		registerServing(fs, o)
+		registerTransport(fs, &o.Transport)
+	})
 	s.group("Etcd", func(fs *pflag.FlagSet) { registerEtcd(fs, o) })
 	s.group("Authentication", func(fs *pflag.FlagSet) { registerAuthentication(fs, o) })
 	s.group("Authorization and admission", func(fs *pflag.FlagSet) {

@@ -44,6 +44,7 @@ func (o *Options) Validate() error {
 	}
 	o.validateServing(&f)
 	o.validateTLS(&f)
+	o.validateTransport(&f)
 	o.validateEtcd(&f)
 	o.validateTokens(&f)
 	o.validateJWKSURI(&f)

@@ -23,6 +23,7 @@ func valid(p flags.Profile) *flags.Options {
 		RequestTimeout: time.Minute, EventTTL: time.Hour, LoggingFormat: "text",
 		ServiceClusterIPRanges: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
 		ServiceNodePorts:       utilnet.PortRange{Base: 30000, Size: 2768}, EndpointReconciler: flags.ReconcilerLease,
+		Transport: flags.Transport{MinRequestTimeout: time.Minute},
 	}
 }
 
@@ -96,6 +97,15 @@ func TestValidateRefuses(t *testing.T) {
 		{"no request can be served", flags.Hardened, func(o *flags.Options) { o.MaxRequestsInflight = 0 }, "max-requests-inflight", "no request"},
 		{"a limit that compares with nothing", flags.Hardened, func(o *flags.Options) { o.PeerRateLimit = math.NaN() }, "peer-rate-limit", "want 0"},
 		{"a limit without a burst refuses everybody", flags.Hardened, func(o *flags.Options) { o.ClientRateLimit = 5 }, "client-rate-burst", "want 1"},
+		{"an origin that is not pinned", flags.Compatible, func(o *flags.Options) { o.Transport.AllowedOrigins = []string{"example.com"} }, "cors-allowed-origins", "pin it"},
+		{"an origin that is no pattern", flags.Compatible, func(o *flags.Options) { o.Transport.AllowedOrigins = []string{"^(https$"} }, "cors-allowed-origins", "no regular expression"},
+		{"an unknown directive", flags.Compatible, func(o *flags.Options) { o.Transport.StrictTransportSecurity = []string{"max-age=x"} }, "strict-transport-security-directives", "want max-age=SECONDS"},
+		{"too many goodbyes", flags.Compatible, func(o *flags.Options) { o.Transport.GoAwayChance = 0.03 }, "goaway-chance", "want 0 to 0.02"},
+		{"a chance that is none", flags.Compatible, func(o *flags.Options) { o.Transport.GoAwayChance = math.NaN() }, "goaway-chance", "want 0 to 0.02"},
+		{"a shutdown without end", flags.Compatible, func(o *flags.Options) { o.Transport.ShutdownDelay = 2 * time.Hour }, "shutdown-delay-duration", "want 0s to 1h0m0s"},
+		{"a name that is none", flags.Compatible, func(o *flags.Options) {
+			o.Transport.NamedCertificates = []flags.NamedCertificate{{CertFile: "c", KeyFile: "k", Names: []string{"a b"}}}
+		}, "tls-sni-cert-key", "no host name"},
 		{"no time for a request", flags.Hardened, func(o *flags.Options) { o.RequestTimeout = 0 }, "request-timeout", "want 1s"},
 		{"no service addresses", flags.Hardened, func(o *flags.Options) { o.ServiceClusterIPRanges = nil }, "service-cluster-ip-range", "want one range"},
 		{"two ranges of one family", flags.Hardened, func(o *flags.Options) {
@@ -142,7 +152,7 @@ func TestValidateReportsAllFaults(t *testing.T) {
 		got = append(got, name)
 	}
 	want := []string{
-		"bind-address", "etcd-prefix", "authorization-mode", "max-requests-inflight", "request-timeout",
+		"bind-address", "min-request-timeout", "etcd-prefix", "authorization-mode", "max-requests-inflight", "request-timeout",
 		"service-cluster-ip-range", "service-node-port-range", "endpoint-reconciler-type", "event-ttl", "logging-format", "data-dir", "audit-log-path",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
