@@ -301,11 +301,11 @@ func resourceTypes() []*Type {
 		}),
 		kind[resourcev1.ResourceClaim](Type{
 			Rules:    storage.ResourceClaim(),
-			Resource: "resourceclaims", Prefix: "resourceclaims", Namespaced: true, Subresources: withStatus,
+			Resource: "resourceclaims", Prefix: "resourceclaims", Namespaced: true, Subresources: withStatus, guard: guardClaim,
 		}),
 		kind[resourcev1.ResourceClaimTemplate](Type{
 			Rules:    storage.ResourceClaimTemplate(),
-			Resource: "resourceclaimtemplates", Prefix: "resourceclaimtemplates", Namespaced: true,
+			Resource: "resourceclaimtemplates", Prefix: "resourceclaimtemplates", Namespaced: true, guard: guardClaimTemplate,
 		}),
 		kind[resourcev1.ResourceSlice](Type{
 			Rules:    storage.ResourceSlice(),

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"context"
 	"crypto/rand"
 	"fmt"
 	"math/big"
@@ -64,7 +65,7 @@ func matchRequest(t *Type, o metav1.Object, name, namespace string) error {
 }
 
 // beforeCreate sets what the server decides and checks the metadata and the kind's own create rules.
-func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit, w Write) error {
+func (s *Service) beforeCreate(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) error {
 	if o.GetResourceVersion() != "" && o.GetResourceVersion() != "0" {
 		return api.BadRequest("resourceVersion should not be set on objects to be created")
 	}
@@ -86,8 +87,8 @@ func (s *Service) beforeCreate(t *Type, o Object, p authz.Permit, w Write) error
 	t.Rules.Create(o)
 	uniqueOwners(o, ownersAfterMutation, w)
 	errs := t.checkMeta(t.meta.create, o, nil)
-	if t.check != nil {
-		errs = append(errs, t.check(o, nil)...)
+	if t.guard != nil {
+		errs = append(errs, t.guard(ctx, s, p, o, nil, wholeObject)...)
 	}
 	return t.judge("", o, nil, errs, w)
 }
@@ -115,7 +116,7 @@ func (t *Type) judge(subresource string, o, old Object, errs field.ErrorList, w 
 
 // beforeUpdate carries over what an update cannot change, counts the generation and checks the transition. part says which
 // part of the object the request may write.
-func (s *Service) beforeUpdate(t *Type, o, old Object, part part, w Write) error {
+func (s *Service) beforeUpdate(ctx context.Context, p authz.Permit, t *Type, o, old Object, part part, w Write) error {
 	o.SetSelfLink("")
 	o.SetGeneration(old.GetGeneration())
 	if o.GetUID() == "" {
@@ -151,8 +152,8 @@ func (s *Service) beforeUpdate(t *Type, o, old Object, part part, w Write) error
 	errs := t.checkAnyMeta(o)
 	errs = append(errs, validation.ValidateObjectMetaAccessorUpdate(o, old, field.NewPath("metadata"))...)
 	errs = append(errs, t.checkMeta(passes, o, old)...)
-	if t.check != nil && part == wholeObject {
-		errs = append(errs, t.check(o, old)...)
+	if t.guard != nil {
+		errs = append(errs, t.guard(ctx, s, p, o, old, part)...)
 	}
 	return t.judge(part.subresource(), o, old, errs, w)
 }

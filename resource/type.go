@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"context"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/rules"
 )
 
@@ -89,10 +91,12 @@ type Type struct {
 	Rules *rules.Kind
 
 	// onCreate and onUpdate set what the server decides for the kind, before validation; onUpdate is told which part
-	// of the object the request may write. check returns what is wrong with an object, old being nil on create.
+	// of the object the request may write.
 	onCreate func(o Object, user api.User)
 	onUpdate func(o, old Object, part part)
-	check    func(o, old Object) field.ErrorList
+	// guard returns what is wrong with an object because of more than the object: the namespace around it, or further rights that it takes.
+	// old is nil on create.
+	guard func(ctx context.Context, s *Service, p authz.Permit, o, old Object, part part) field.ErrorList
 	// stamp sets times that an update of a subresource leaves out.
 	stamp func(o, old Object, now metav1.Time)
 

@@ -103,7 +103,7 @@ func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Obje
 	}
 	held, err := s.allocate(ctx, o, nil, wholeObject, w.Options.DryRun)
 	if err == nil {
-		err = s.beforeCreate(t, o, p, w)
+		err = s.beforeCreate(ctx, p, t, o, w)
 	}
 	if err == nil {
 		err = s.Admission.Validate(ctx, a)
@@ -292,7 +292,7 @@ func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part p
 	}
 	held, err := s.allocate(ctx, o, old, part, w.Options.DryRun)
 	if err == nil {
-		err = s.beforeUpdate(t, o, old, part, w)
+		err = s.beforeUpdate(ctx, p, t, o, old, part, w)
 	}
 	if err == nil {
 		err = s.Admission.Validate(ctx, a)

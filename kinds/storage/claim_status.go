@@ -24,7 +24,6 @@ func claimStatus() []rules.Entry {
 	)
 	allocation := allocationResult()
 	return []rules.Entry{
-		rules.At("", rules.Check(refuseAdminStatus)),
 		rules.At("status.reservedFor", boundedSet(resourcev1.ResourceClaimReservedForMaxSize,
 			func(r *resourcev1.ResourceClaimConsumerReference) types.UID { return r.UID }, consumer)),
 		rules.At("status.devices", boundedSet(unbounded, statusID, deviceStatus())),
@@ -39,25 +38,6 @@ func claimStatus() []rules.Entry {
 			}
 		})),
 	}
-}
-
-func refuseAdminStatus(c *rules.Checker, v, old *resourcev1.ResourceClaim) {
-	if old != nil && firstAdmin(&old.Status) >= 0 {
-		return
-	}
-	if i := firstAdmin(&v.Status); i >= 0 {
-		c.Add(adminRefused(field.NewPath("status", "allocation", "devices", "results").Index(i).Child("adminAccess")))
-	}
-}
-
-// firstAdmin is the index of the first device given for administration, or -1.
-func firstAdmin(s *resourcev1.ResourceClaimStatus) int {
-	if s.Allocation == nil {
-		return -1
-	}
-	return slices.IndexFunc(s.Allocation.Devices.Results, func(r resourcev1.DeviceRequestAllocationResult) bool {
-		return r.AdminAccess != nil && *r.AdminAccess
-	})
 }
 
 func checkReserved(c *rules.Checker, v, old *resourcev1.ResourceClaim) {

@@ -5,7 +5,6 @@ import (
 
 	resourcev1 "k8s.io/api/resource/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
-	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/kinds/core"
 	"github.com/gatehouse/gatehouse/rules"
@@ -13,7 +12,7 @@ import (
 
 // ResourceClaim are the defaults and rules of a ResourceClaim, of which only the status changes.
 //
-// Access for administrators depends on a label of the namespace, which is not known here, so no claim gets it.
+// Access for administrators depends on a label of the namespace, which is not known here: who stores a claim asks for it.
 func ResourceClaim() *rules.Kind {
 	return rules.For(rules.Spec[resourcev1.ResourceClaim]{
 		Fields: []rules.Entry{
@@ -22,7 +21,6 @@ func ResourceClaim() *rules.Kind {
 					fillTolerations((*results)[i].Tolerations)
 				}
 			})),
-			rules.At("spec", rules.Check(refuseAdmin)),
 			rules.At("spec", whenCreated[resourcev1.ResourceClaimSpec](claimSpec())...),
 			rules.At("spec", rules.Immutable()),
 		},
@@ -42,7 +40,6 @@ func ResourceClaim() *rules.Kind {
 func ResourceClaimTemplate() *rules.Kind {
 	return rules.For(rules.Spec[resourcev1.ResourceClaimTemplate]{
 		Fields: []rules.Entry{
-			rules.At("spec.spec", rules.Check(refuseAdmin)),
 			rules.At("spec.metadata", core.TemplateMeta()),
 			rules.At("spec.spec", claimSpec()),
 			rules.At("spec", rules.Immutable()),
@@ -80,22 +77,6 @@ func whenCreated[T any](s *rules.Set) []rules.Rule {
 			}
 		}),
 	}
-}
-
-func refuseAdmin(c *rules.Checker, v, old *resourcev1.ResourceClaimSpec) {
-	if old != nil {
-		return
-	}
-	for i, r := range v.Devices.Requests {
-		if r.Exactly != nil && r.Exactly.AdminAccess != nil && *r.Exactly.AdminAccess {
-			c.Add(adminRefused(field.NewPath("spec", "devices", "requests").Index(i).Child("adminAccess")))
-			return
-		}
-	}
-}
-
-func adminRefused(at *field.Path) *field.Error {
-	return field.Forbidden(at, "admin access to devices requires the `resource.kubernetes.io/admin-access: true` label on the containing namespace")
 }
 
 // deviceID tells apart the devices that have been allocated. Its form is what clients see of it.
