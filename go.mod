@@ -37,6 +37,7 @@ require (
 	k8s.io/apiextensions-apiserver v0.36.3
 	k8s.io/apimachinery v0.36.3
 	k8s.io/apiserver v0.36.3
+	k8s.io/client-go v0.36.3
 	k8s.io/kube-aggregator v0.36.3
 	k8s.io/pod-security-admission v0.36.3
 	sigs.k8s.io/json v0.0.0-20260909141634-11ed52e25bc5

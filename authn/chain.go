@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"time"
 
 	"github.com/gatehouse/gatehouse/api"
 )
@@ -35,6 +36,8 @@ type Result struct {
 	CredentialID string
 	// Audiences are those of the token that were accepted. Empty means the credential has no audiences.
 	Audiences []string
+	// Expires is when the credential ceases to be good; zero means never, or that nobody knows.
+	Expires time.Time
 	// Remote says that somebody else was asked, which is not repeated for requests that are open.
 	Remote bool
 	// Warnings are for the client.

@@ -14,8 +14,11 @@ import (
 	"github.com/gatehouse/gatehouse/authn/requestheader"
 	"github.com/gatehouse/gatehouse/authn/revocation"
 	"github.com/gatehouse/gatehouse/authn/serviceaccount"
+	"github.com/gatehouse/gatehouse/authn/tokencache"
 	"github.com/gatehouse/gatehouse/authn/tokenfile"
+	tokenwebhook "github.com/gatehouse/gatehouse/authn/webhook"
 	"github.com/gatehouse/gatehouse/internal/flags"
+	"github.com/gatehouse/gatehouse/internal/webhook"
 )
 
 // authentication is what the authenticators are made of and what other parts need of them.
@@ -33,7 +36,7 @@ type authentication struct {
 func (p *parts) makeAuthentication(ctx context.Context) error {
 	for _, make := range []func(context.Context) error{
 		p.openClientCAs, p.makeRequestHeader, p.addClientCAs, p.makeTokenFile, p.makeAccountTokens, p.makeBootstrapTokens,
-		p.makeRevocation,
+		p.makeTokenWebhook, p.makeRevocation,
 	} {
 		if err := make(ctx); err != nil {
 			return err
@@ -187,5 +190,29 @@ func (p *parts) makeBootstrapTokens(context.Context) error {
 	if p.options.BootstrapTokenAuth {
 		p.authn.Tokens = append(p.authn.Tokens, bootstrap.New(p.find, time.Now))
 	}
+	return nil
+}
+
+// makeTokenWebhook comes last: whoever else knows a token keeps it from being sent elsewhere.
+func (p *parts) makeTokenWebhook(context.Context) error {
+	o := p.options.TokenWebhook
+	if o.ConfigFile == "" {
+		return nil
+	}
+	service, err := webhook.Open(o.ConfigFile, 0)
+	if err != nil {
+		return fmt.Errorf("--authentication-token-webhook-config-file: %w", err)
+	}
+	p.close = append(p.close, service.Close)
+	p.reload = append(p.reload, reloader{o.ConfigFile, service.Reload})
+	reviewer, err := tokenwebhook.New(tokenwebhook.Options{Service: service, Version: o.Version, Audiences: p.audiences()})
+	if err != nil {
+		return fmt.Errorf("--authentication-token-webhook-version: %w", err)
+	}
+	cache, err := tokencache.New(tokencache.Options{Next: reviewer, Success: o.CacheTTL, Failure: o.CacheTTL, Clock: time.Now})
+	if err != nil {
+		return err
+	}
+	p.authn.Tokens = append(p.authn.Tokens, cache)
 	return nil
 }

@@ -225,7 +225,10 @@ func TestStartRefusesAuthentication(t *testing.T) {
 		},
 		"a list of what is revoked that is none": {[]string{"--client-crl-file=" + text}, []string{"--client-crl-file", text}},
 		"a deny list that is none":               {[]string{"--deny-list-file=" + text}, []string{"--deny-list-file", text}},
-		"an authority that is none":              {[]string{"--client-ca-file=" + text}, []string{"--client-ca-file", text}},
+		"a kubeconfig that is none": {
+			[]string{"--authentication-token-webhook-config-file=" + text}, []string{"--authentication-token-webhook-config-file", text},
+		},
+		"an authority that is none": {[]string{"--client-ca-file=" + text}, []string{"--client-ca-file", text}},
 		"a key that is none": {
 			[]string{"--service-account-key-file=" + text, "--service-account-signing-key-file=" + text}, []string{"--service-account-signing-key-file", text},
 		},

@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -50,6 +51,10 @@ func registerAuthentication(fs *pflag.FlagSet, o *Options) {
 	fs.BoolVar(&o.BootstrapTokenAuth, "enable-bootstrap-token-auth", false,
 		"accept the tokens in Secrets of type bootstrap.kubernetes.io/token in kube-system, with which machines join")
 	registerRequestHeader(fs, &o.RequestHeader)
+	w := &o.TokenWebhook
+	fs.StringVar(&w.ConfigFile, "authentication-token-webhook-config-file", "", "kubeconfig of a service that is asked about bearer tokens nobody else knows")
+	fs.StringVar(&w.Version, "authentication-token-webhook-version", "v1beta1", "version of TokenReview that the service speaks: v1 or v1beta1")
+	fs.DurationVar(&w.CacheTTL, "authentication-token-webhook-cache-ttl", 2*time.Minute, "how long answers of the service are remembered; 0 asks each time")
 }
 
 func registerRequestHeader(fs *pflag.FlagSet, r *RequestHeader) {
@@ -109,6 +114,30 @@ func (o *Options) noteRequestHeader() (notes []string) {
 
 func hasFold(values []string, want string) bool {
 	return slices.ContainsFunc(values, func(v string) bool { return strings.EqualFold(v, want) })
+}
+
+// TokenWebhook says which service is asked about bearer tokens. The zero value asks none.
+type TokenWebhook struct {
+	// ConfigFile is a kubeconfig. Empty means that nobody is asked.
+	ConfigFile string
+	// Version of TokenReview: v1 or v1beta1.
+	Version string
+	// CacheTTL is how long answers are remembered; 0 remembers none.
+	CacheTTL time.Duration
+}
+
+const maxWebhookCacheTTL = 24 * time.Hour
+
+func (o *Options) validateTokenWebhook(f *faults) {
+	w := o.TokenWebhook
+	if w.ConfigFile == "" {
+		return
+	}
+	if w.Version != "v1" && w.Version != "v1beta1" {
+		f.add("authentication-token-webhook-version", "=%s: unsupported authentication webhook version %q, supported versions are %q, %q",
+			w.Version, w.Version, "v1", "v1beta1")
+	}
+	during(f, "authentication-token-webhook-cache-ttl", w.CacheTTL, 0, maxWebhookCacheTTL)
 }
 
 func (o *Options) validateJWKSURI(f *faults) {

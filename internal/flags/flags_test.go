@@ -99,6 +99,7 @@ func TestEnvtestStarts(t *testing.T) {
 		ServiceClusterIPRanges:              []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
 		ServiceNodePorts:                    utilnet.PortRange{Base: 30000, Size: 2768},
 		EndpointReconciler:                  flags.ReconcilerLease,
+		TokenWebhook:                        flags.TokenWebhook{Version: "v1beta1", CacheTTL: 2 * time.Minute},
 		Anonymous:                           flags.AnonymousAny,
 		ServiceAccountExtendTokenExpiration: true,
 		AdmissionOff:                        []string{"ServiceAccount", "NodeRestriction"},

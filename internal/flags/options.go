@@ -87,6 +87,8 @@ type Options struct {
 	BootstrapTokenAuth bool
 	// RequestHeader says which front proxies are believed.
 	RequestHeader RequestHeader
+	// TokenWebhook says which service is asked about tokens.
+	TokenWebhook TokenWebhook
 	// APIAudiences are the audiences that a token must name at least one of. Empty means ServiceAccountIssuers.
 	APIAudiences []string
 

@@ -134,8 +134,7 @@ func refusedFlags() []string {
 	return strings.Fields(`
 		feature-gates etcd-servers-overrides encryption-provider-config
 
-		authentication-config authentication-token-webhook-config-file authentication-token-webhook-version
-		authentication-token-webhook-cache-ttl oidc-issuer-url oidc-client-id oidc-ca-file oidc-username-claim
+		authentication-config  oidc-issuer-url oidc-client-id oidc-ca-file oidc-username-claim
 		oidc-username-prefix oidc-groups-claim oidc-groups-prefix oidc-signing-algs oidc-required-claim
 		service-account-signing-endpoint
 

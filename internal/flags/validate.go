@@ -49,6 +49,7 @@ func (o *Options) Validate() error {
 	o.validateTokens(&f)
 	o.validateJWKSURI(&f)
 	o.validateRequestHeader(&f)
+	o.validateTokenWebhook(&f)
 	o.validateModes(&f)
 	o.validateAudit(&f)
 	o.validateLimits(&f)
