@@ -5,13 +5,15 @@
 FUZZTIME ?= 5s
 # Arguments of make run, make diff and make bench, such as ARGS=--secure-port=0.
 ARGS ?=
+# The API servers that make cluster-test tells its story to.
+SERVERS ?= gatehouse,embedded
 
 GO ?= go
 # The tools are pinned in tools/go.mod; they run in the module of the current directory.
 GOFUMPT = $(GO) tool -modfile=tools/go.mod gofumpt
 STATICCHECK = tool -modfile=$(CURDIR)/tools/go.mod staticcheck -checks=all
 
-.PHONY: help run build test unit stories check generate fuzz e2e diff conformance bench clean
+.PHONY: help run build test unit stories check generate fuzz e2e cluster-test diff conformance bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -36,7 +38,7 @@ check: ## format, vet, staticcheck, the picture of the packages, generated files
 	$(GO) -C e2e vet ./...
 	$(GO) -C bench vet ./...
 	$(GO) $(STATICCHECK) ./...
-	cd e2e && $(GO) $(STATICCHECK) . ./cluster ./diff ./cmd/diff ./soak
+	cd e2e && $(GO) $(STATICCHECK) . ./cluster ./diff ./cmd/diff ./soak ./kubeadm ./wholecluster
 	cd bench && $(GO) $(STATICCHECK) .
 	$(GO) test ./internal/archtest ./internal/flags ./internal/openapi
 	$(GO) mod tidy -diff
@@ -44,7 +46,8 @@ check: ## format, vet, staticcheck, the picture of the packages, generated files
 	$(GO) -C e2e/etcd mod tidy -diff
 	$(GO) -C bench mod tidy -diff
 
-# go mod tidy does not look at tools/go.work, which provides the main module there, so it is not run in tools.
+# go mod tidy does not look at tools/go.work, which provides the main module there, so it is not run in tools. In e2e/kwok, which requires one module
+# and has no code, it would download what the tests of kwok's dependencies need.
 
 generate: ## write docs/flags.md and the OpenAPI documents
 	$(GO) test ./internal/flags -run='^TestDocumentIsCurrent$$' -update
@@ -61,6 +64,9 @@ fuzz: ## run every fuzz target for FUZZTIME
 
 e2e: ## compare with the real kube-apiserver and run all stories; the first time builds it, which takes minutes
 	$(GO) -C e2e test -shuffle=on -timeout=30m ./...
+
+cluster-test: ## run a whole cluster on Gatehouse: scheduler, controller manager and kwok; SERVERS=gatehouse,embedded,kube-apiserver
+	GATEHOUSE_CLUSTER=$(SERVERS) $(GO) -C e2e test -count=1 -timeout=30m -v -run='^TestStory$$' ./wholecluster
 
 diff: ## send the same requests to kube-apiserver and to Gatehouse and report differences; flags in ARGS, see e2e/README.md
 	@$(GO) -C e2e run ./cmd/diff $(ARGS)

@@ -23,7 +23,9 @@ type Program string
 const (
 	Etcd          Program = "etcd"
 	KubeAPIServer Program = "kube-apiserver"
+	KubeScheduler Program = "kube-scheduler"
 	Kubectl       Program = "kubectl"
+	Kwok          Program = "kwok"
 	Gatehouse     Program = "gatehouse"
 )
 
@@ -80,7 +82,9 @@ func source(p Program, e2e string) (dir, pkg string, err error) {
 	switch p {
 	case Etcd:
 		return filepath.Join(e2e, "etcd"), ".", nil
-	case KubeAPIServer, KubeControllerManager, Kubectl:
+	case Kwok:
+		return filepath.Join(e2e, "kwok"), "sigs.k8s.io/kwok/cmd/kwok", nil
+	case KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl:
 		return "", modulePath + "/cmd/" + string(p), nil
 	case Gatehouse:
 		return filepath.Dir(e2e), "./cmd/gatehouse", nil
@@ -91,7 +95,9 @@ func source(p Program, e2e string) (dir, pkg string, err error) {
 // ldflags stamps the Kubernetes version into the programs that report one:
 // modules carry no such stamp, and kubectl compares it with the server's.
 func ldflags(p Program) string {
-	if p != KubeAPIServer && p != KubeControllerManager && p != Kubectl {
+	switch p {
+	case KubeAPIServer, KubeControllerManager, KubeScheduler, Kubectl:
+	default:
 		return ""
 	}
 	var flags []string
