@@ -93,6 +93,8 @@ type Config struct {
 	Checks []Check
 	// Registry is what /metrics serves. The server adds its own metrics and those of Go and the process.
 	Registry *prometheus.Registry
+	// Flags are the effective options by the names of their flags, for /flagz. They hold no secrets.
+	Flags map[string]string
 	// Version is what /version reports; without a GitVersion it is [DefaultVersion].
 	Version version.Info
 	// Address is the host:port that clients are told to use in /api.

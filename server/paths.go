@@ -54,6 +54,7 @@ func (s *Server) addPages() error {
 		metrics.ServeHTTP(w, r)
 		return nil
 	}
+	s.addZPages()
 	if err := s.addVersion(); err != nil {
 		return err
 	}

@@ -90,7 +90,7 @@ func (s *serving) run(ctx context.Context) (err error) {
 		return usageError{err}
 	}
 	logger := newLogger(s.stderr, opts)
-	w := wiring{options: opts, logger: logger}
+	w := wiring{options: opts, logger: logger, flags: s.flags.Effective()}
 	if opts.DataDir != "" {
 		if w.dir, err = datadir.Open(datadir.Options{Path: opts.DataDir}); err != nil {
 			return err

@@ -293,7 +293,7 @@ func (p *parts) makeServer(context.Context) error {
 		Peers: peers, Authenticator: p.authn, Auditor: auditor, Clients: clients,
 		Authorizer: p.chain, Resources: rest, Table: p.resources.Table,
 		OpenAPI: documents, Issuer: p.issuer, IdentityHeaders: p.identityHeaders, Rechecker: p.authn,
-		Checks: p.checks(), Registry: registry, Address: p.listener.Addr().String(),
+		Flags: p.flags, Checks: p.checks(), Registry: registry, Address: p.listener.Addr().String(),
 		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
 		CurvePreferences: o.Transport.CurvePreferences, DisableHTTP2: o.Transport.DisableHTTP2, Edge: edge,
 		ShutdownDelay: o.Transport.ShutdownDelay, WatchGrace: o.Transport.ShutdownWatchGrace, RetryAfter: o.Transport.ShutdownSendRetryAfter,

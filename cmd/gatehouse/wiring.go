@@ -13,6 +13,8 @@ import (
 type wiring struct {
 	options *flags.Options
 	logger  *slog.Logger
+	// flags are the effective options as text, by flag.
+	flags map[string]string
 	// dir is locked for this process; nil if options.DataDir is empty.
 	dir *datadir.Dir
 	// material is the key material in dir; nil without dir.

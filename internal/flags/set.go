@@ -126,6 +126,24 @@ func (s *Set) LogValue() slog.Value {
 	return slog.GroupValue(attrs...)
 }
 
+// Effective are all flags with what is in effect, as [Set.LogValue] but those without a value too. Flags that can say only one thing here have what
+// was said, or nothing.
+func (s *Set) Effective() map[string]string {
+	all := map[string]string{}
+	s.all.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			all[f.Name] = f.Value.String()
+		}
+	})
+	for _, f := range fixedFlags() {
+		all[f.flag] = ""
+	}
+	for _, g := range s.given {
+		all[g.flag] = g.value
+	}
+	return all
+}
+
 func (s *Set) applyProfile(p Profile) {
 	for name, value := range differing(p) {
 		if !s.all.Changed(name) {
