@@ -7,6 +7,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/standalone"
 )
 
@@ -101,6 +102,17 @@ func TestNothingIsDoneUnrecorded(t *testing.T) {
 	again := "garbage collection: delete configmaps ns/child"
 	if diff := cmp.Diff([]string{again, again}, r.done); diff != "" {
 		t.Errorf("records (-want +got):\n%s", diff)
+	}
+}
+
+// TestAdmissionIsAsked guards what policies and plugins protect: the loops are above RBAC and not above these.
+func TestAdmissionIsAsked(t *testing.T) {
+	c := start(t)
+	o := c.must(t, "create", "v1/ns:configmaps", owned("child", "v1 ConfigMap gone 1"))
+	c.refuse.Store(true)
+	once, _ := c.once(t)
+	if err := once.Collect(t.Context(), o.Metadata.UID); !api.IsReason(err, metav1.StatusReasonForbidden) || !c.exists(t, "v1/ns:configmaps/child") {
+		t.Errorf("Collect: %v", err)
 	}
 }
 

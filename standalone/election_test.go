@@ -1,6 +1,7 @@
 package standalone_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -37,18 +38,40 @@ func (c *cluster) holder(t *testing.T) string {
 func TestOneOfTwoActs(t *testing.T) {
 	a := start(t)
 	b := serve(t, a.client)
-	stop := a.run(t, "a")
+	stop, _ := a.run(t, "a")
 	a.until(t, "a is elected", func() bool { return a.holder(t) == "a" })
-	b.run(t, "b")
+	_, second := b.run(t, "b")
 	a.must(t, "create", "v1/namespaces", `{"metadata":{"name":"new"}}`)
 	a.until(t, "the namespace is furnished", func() bool { return a.exists(t, rootCA) && a.exists(t, account) })
 	if holder := a.holder(t); holder != "a" {
 		t.Errorf("the Lease is held by %q", holder)
 	}
+	if did := second.did(); len(did) > 0 {
+		t.Errorf("the second server did %q", did)
+	}
 	stop()
 	b.until(t, "b is elected", func() bool { return b.holder(t) == "b" })
 	b.must(t, "delete", "v1/namespaces/new", "")
 	b.untilGone(t, "v1/namespaces/new")
+}
+
+// TestSilentServerIsSucceeded takes from a server the ability to write: it gives up, and the other one acts alone from then on.
+func TestSilentServerIsSucceeded(t *testing.T) {
+	a := start(t)
+	b := serve(t, a.client)
+	pace := standalone.Pace{Look: 10 * time.Millisecond, Lease: time.Second, Settle: time.Millisecond}
+	_, first := a.run(t, "a", pace)
+	a.until(t, "a is elected", func() bool { return a.holder(t) == "a" })
+	a.until(t, "everything is furnished", func() bool { return len(first.did()) == 4 })
+	first.breaks(errors.New("the disk is full"))
+	_, second := b.run(t, "b", pace)
+	b.until(t, "b is elected", func() bool { return b.holder(t) == "b" })
+	first.breaks(nil)
+	b.must(t, "create", "v1/namespaces", `{"metadata":{"name":"new"}}`)
+	b.until(t, "the namespace is furnished", func() bool { return b.exists(t, rootCA) && b.exists(t, account) })
+	if n := len(first.did()); n != 4 || len(second.did()) != 2 {
+		t.Errorf("the first has done %d things, the second %q", n, second.did())
+	}
 }
 
 // TestControllerManagerGoesFirst guards a cluster that has a kube-controller-manager from a second one.

@@ -20,9 +20,6 @@ func (l *Loops) Once() (Once, error) {
 // Collect does the garbage collection of one object.
 func (o Once) Collect(ctx context.Context, uid types.UID) error { return o.w.collect(ctx, uid) }
 
-// Orphan lets the dependents of one object go.
-func (o Once) Orphan(ctx context.Context, uid types.UID) error { return o.w.orphan(ctx, uid) }
-
 // Release lets one protected object go.
 func (o Once) Release(ctx context.Context, plural, namespace, name string) error {
 	o.w.begin()

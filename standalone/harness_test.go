@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -32,6 +34,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 type cluster struct {
 	*resource.Service
 	client *clientv3.Client
+	refuse atomic.Bool // admission refuses to delete anything
+}
+
+// Validate implements admission.Validator.
+func (c *cluster) Validate(_ context.Context, a *admission.Attributes) error {
+	if a.Operation == admission.Delete && c.refuse.Load() {
+		return a.Forbidden(errors.New("nothing is deleted today"))
+	}
+	return nil
 }
 
 // start runs a cluster with the namespaces kube-system and ns.
@@ -61,7 +72,7 @@ func serve(t *testing.T, client *clientv3.Client) *cluster {
 	lifecycle := admission.NamespaceLifecycle{Namespaces: c}
 	c.Service = resource.NewService(resource.Config{Table: table, Mirror: mirror, Admission: &admission.Chain{
 		Mutators:   []admission.Mutator{lifecycle, admission.StorageObjectInUseProtection{}},
-		Validators: []admission.Validator{lifecycle},
+		Validators: []admission.Validator{lifecycle, c},
 	}})
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -218,10 +229,27 @@ func (c *cluster) loops(t *testing.T, name string) (*standalone.Loops, *recorder
 	}), r
 }
 
+// did is what the loops have said.
+func (r *recorder) did() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.done)
+}
+
+// breaks makes every write fail for want of a record; nil ends that.
+func (r *recorder) breaks(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.fail = err
+}
+
 // run runs loops until the returned function is called, or the test ends.
-func (c *cluster) run(t *testing.T, name string) (stop func()) {
+func (c *cluster) run(t *testing.T, name string, pace ...standalone.Pace) (stop func(), r *recorder) {
 	t.Helper()
-	l, _ := c.loops(t, name)
+	l, r := c.loops(t, name)
+	if len(pace) > 0 {
+		l.Pace = pace[0]
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- l.Run(ctx) }()
@@ -232,7 +260,7 @@ func (c *cluster) run(t *testing.T, name string) (stop func()) {
 		}
 	})
 	t.Cleanup(stop)
-	return stop
+	return stop, r
 }
 
 // once makes loops that do one job when told to.
