@@ -40,6 +40,9 @@ func TestOneOfTwoActs(t *testing.T) {
 	b := serve(t, a.client)
 	stop, _ := a.run(t, "a")
 	a.until(t, "a is elected", func() bool { return a.holder(t) == "a" })
+	if l, _ := b.loops(t, "b"); l.Elected(t.Context()) || a.holder(t) != "a" {
+		t.Errorf("the second server takes the Lease of the first: it is held by %q", a.holder(t))
+	}
 	_, second := b.run(t, "b")
 	a.must(t, "create", "v1/namespaces", `{"metadata":{"name":"new"}}`)
 	a.until(t, "the namespace is furnished", func() bool { return a.exists(t, rootCA) && a.exists(t, account) })

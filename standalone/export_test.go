@@ -8,6 +8,11 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 )
 
+// Elected looks at the Leases once, as a process that has just been started.
+func (l *Loops) Elected(ctx context.Context) bool {
+	return (&election{loops: l, now: time.Now}).round(ctx)
+}
+
 // Once is a graph of the present state, for tests that do one job and look at what it did.
 type Once struct{ w *work }
 
