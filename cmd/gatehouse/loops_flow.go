@@ -12,6 +12,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/resource"
 )
 
@@ -132,37 +133,35 @@ func (p *parts) judgeFlow(ctx context.Context) error {
 	var errs []error
 	for _, s := range cached[*flowcontrolv1.FlowSchema](p.resources, resourceOf(flowcontrolv1.GroupName, flowSchemaPlural)) {
 		level := s.Spec.PriorityLevelConfiguration.Name
-		if !setDangling(s, !levels[level], time.Now()) {
+		condition, changed := dangling(s, !levels[level], time.Now())
+		if !changed {
 			continue
 		}
-		info := objectOf(flowcontrolv1.GroupName, flowSchemaPlural, s.Name)
-		info.Subresource = "status"
-		errs = append(errs, ignoreConflict(p.write(ctx, cause{why: "flow schema status", manager: flowConsumer}, "update", info, s)))
+		err := p.applyCondition(ctx, cause{why: "flow schema status", manager: flowConsumer},
+			objectOf(flowcontrolv1.GroupName, flowSchemaPlural, s.Name), typeOf(flowcontrolv1.SchemeGroupVersion, "FlowSchema"), condition)
+		if !api.IsReason(err, metav1.StatusReasonNotFound) { // One that is gone needs no status.
+			errs = append(errs, ignoreConflict(err))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// setDangling sets the condition and reports whether that changed it.
-func setDangling(s *flowcontrolv1.FlowSchema, dangling bool, now time.Time) bool {
+// dangling is the condition that tells whether the priority level is missing, and whether it is news.
+func dangling(s *flowcontrolv1.FlowSchema, missing bool, now time.Time) (want flowcontrolv1.FlowSchemaCondition, news bool) {
 	level := s.Spec.PriorityLevelConfiguration.Name
-	want := flowcontrolv1.FlowSchemaCondition{
+	want = flowcontrolv1.FlowSchemaCondition{
 		Type: flowcontrolv1.FlowSchemaConditionDangling, Status: flowcontrolv1.ConditionFalse, Reason: "Found",
 		Message:            fmt.Sprintf("This FlowSchema references the PriorityLevelConfiguration object named %q and it exists", level),
 		LastTransitionTime: metav1.NewTime(now),
 	}
-	if dangling {
+	if missing {
 		want.Status, want.Reason = flowcontrolv1.ConditionTrue, "NotFound"
 		want.Message = fmt.Sprintf("This FlowSchema references the PriorityLevelConfiguration object named %q but there is no such object", level)
 	}
 	i := slices.IndexFunc(s.Status.Conditions, func(c flowcontrolv1.FlowSchemaCondition) bool { return c.Type == want.Type })
 	if i < 0 {
-		s.Status.Conditions = append(s.Status.Conditions, want)
-		return true
+		return want, true
 	}
-	had := &s.Status.Conditions[i]
-	if had.Status == want.Status && had.Reason == want.Reason && had.Message == want.Message {
-		return false
-	}
-	*had = want
-	return true
+	had := s.Status.Conditions[i]
+	return want, had.Status != want.Status || had.Reason != want.Reason || had.Message != want.Message
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
@@ -259,9 +260,9 @@ func (p *parts) keepDefaultCIDR(ctx context.Context) error {
 		}
 		return nil
 	}
-	info.Subresource = "status"
 	c.manager = "kubernetes-service-cidr-controller"
-	return ignoreConflict(p.write(ctx, c, "update", info, existing))
+	ready := apimeta.FindStatusCondition(existing.Status.Conditions, networkingv1.ServiceCIDRConditionReady)
+	return ignoreConflict(p.applyCondition(ctx, c, info, typeOf(networkingv1.SchemeGroupVersion, "ServiceCIDR"), ready))
 }
 
 // ignoreConflict passes over the failure of a write that came second: what it was computed from has changed, and is looked at again.

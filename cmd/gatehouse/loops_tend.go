@@ -150,8 +150,8 @@ func (p *parts) releaseCIDR(ctx context.Context, c *networkingv1.ServiceCIDR) er
 		Type: networkingv1.ServiceCIDRConditionReady, Status: metav1.ConditionFalse, Reason: networkingv1.ServiceCIDRReasonTerminating,
 		Message: "There are still IPAddresses referencing the ServiceCIDR, please remove them or create a new ServiceCIDR",
 	}):
-		info.Subresource = "status"
-		return ignoreConflict(p.write(ctx, why, "update", info, c))
+		ready := apimeta.FindStatusCondition(c.Status.Conditions, networkingv1.ServiceCIDRConditionReady)
+		return ignoreConflict(p.applyCondition(ctx, why, info, typeOf(networkingv1.SchemeGroupVersion, "ServiceCIDR"), ready))
 	}
 	return nil
 }

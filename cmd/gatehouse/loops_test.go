@@ -80,8 +80,13 @@ func TestFlowSchemasHaveLevels(t *testing.T) {
 	}
 	now := time.Unix(1e9, 0)
 	s := flowSchema("x", "nowhere", 1, "", flowEverything(nil))
-	if !setDangling(s, true, now) || setDangling(s, true, now.Add(time.Hour)) {
+	got, news := dangling(s, true, now)
+	s.Status.Conditions = append(s.Status.Conditions, got)
+	if _, again := dangling(s, true, now.Add(time.Hour)); !news || again {
 		t.Error("the condition is not set once")
+	}
+	if _, again := dangling(s, false, now); !again {
+		t.Error("the condition stays when the level appears")
 	}
 	want := []flowcontrolv1.FlowSchemaCondition{{
 		Type: "Dangling", Status: "True", Reason: "NotFound", LastTransitionTime: metav1.NewTime(now),

@@ -4,11 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net/http"
 	"time"
 
 	"github.com/google/uuid"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/audit"
@@ -59,6 +62,36 @@ func (p *parts) write(ctx context.Context, c cause, verb string, info api.Reques
 		_, err := do(ctx, authz.System(c.why, info), resource.Body{Data: data}, w)
 		return err
 	})
+}
+
+// applyCondition applies one condition of an object's status, whoever owned it before. kind is that of the object, as its apiVersion and kind.
+func (p *parts) applyCondition(ctx context.Context, c cause, info api.RequestInfo, kind metav1.TypeMeta, condition any) error {
+	raw, err := json.Marshal(condition)
+	if err != nil {
+		return err
+	}
+	var fields map[string]any
+	if err := json.Unmarshal(raw, &fields); err != nil {
+		return err
+	}
+	maps.DeleteFunc(fields, func(_ string, value any) bool { return value == "" }) // which nobody means to own
+	data, err := json.Marshal(map[string]any{
+		"apiVersion": kind.APIVersion, "kind": kind.Kind, "metadata": map[string]any{"name": info.Name},
+		"status": map[string]any{"conditions": []any{fields}},
+	})
+	if err != nil {
+		return err
+	}
+	info.Verb, info.Subresource = "patch", "status"
+	return p.audited(ctx, c, info, func(w resource.Write) error {
+		w.Options.Force = true
+		_, err := p.resources.Patch(ctx, authz.System(c.why, info), resource.Body{ContentType: string(types.ApplyYAMLPatchType), Data: data}, w)
+		return err
+	})
+}
+
+func typeOf(gv schema.GroupVersion, kind string) metav1.TypeMeta {
+	return metav1.TypeMeta{APIVersion: gv.String(), Kind: kind}
 }
 
 // remove deletes an object; that there is none is no error.
