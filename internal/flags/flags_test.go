@@ -340,3 +340,35 @@ func TestLogShowsWhatIsInEffect(t *testing.T) {
 		}
 	}
 }
+
+// TestSwitches guards scripts that say what is so anyway, and those who would rely on what is not.
+func TestSwitches(t *testing.T) {
+	for name, tt := range map[string]struct {
+		arg, want string // want is a part of the fault; empty if there is none
+	}{
+		"all versions, as the hard way asks for": {"--runtime-config=api/all=true", ""},
+		"a stable version":                       {"--runtime-config=apps/v1", ""},
+		"a resource of a stable version":         {"--runtime-config=apps/v1/deployments=true,v1=true", ""},
+		"beta versions off":                      {"--runtime-config=api/beta=false,resource.k8s.io/v1beta1=false", ""},
+		"a beta version on":                      {"--runtime-config=resource.k8s.io/v1beta1=true", "--runtime-config=resource.k8s.io/v1beta1=true: resource.k8s.io/v1beta1: alpha and beta versions"},
+		"a stable version off":                   {"--runtime-config=batch/v1=false", "turning off what is served is not implemented"},
+		"everything off":                         {"--runtime-config=api/all=false", "cannot be turned off"},
+		"no boolean":                             {"--runtime-config=api/all=yes", "want true or false"},
+		"no version":                             {"--runtime-config=/v1", "want api/all"},
+		"no alpha features":                      {"--feature-gates=AllAlpha=false", ""},
+		"a feature":                              {"--feature-gates=CBORServingAndStorage=true", "--feature-gates=CBORServingAndStorage=true: CBORServingAndStorage: features cannot"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, notes, err := parse(t, flags.Hardened, tt.arg)
+			if tt.want == "" {
+				if err != nil || len(notes) == 0 || !strings.Contains(notes[0], "changes nothing") {
+					t.Errorf("notes %q, error %v", notes, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want %s", err, tt.want)
+			}
+		})
+	}
+}

@@ -132,7 +132,7 @@ func judge(g given) (note string, err error) {
 // refusedFlags are the flags of kube-apiserver 1.36 that take a value and are not implemented.
 func refusedFlags() []string {
 	return strings.Fields(`
-		feature-gates etcd-servers-overrides encryption-provider-config
+		etcd-servers-overrides encryption-provider-config
 
 		authentication-config  oidc-issuer-url oidc-client-id oidc-ca-file oidc-username-claim
 		oidc-username-prefix oidc-groups-claim oidc-groups-prefix oidc-signing-algs oidc-required-claim
@@ -150,7 +150,7 @@ func refusedFlags() []string {
 		audit-webhook-batch-max-wait audit-webhook-batch-throttle-qps audit-webhook-batch-throttle-burst
 		audit-webhook-truncate-max-batch-size audit-webhook-truncate-max-event-size
 
-		runtime-config debug-socket-path egress-selector-config-file tracing-config-file
+		debug-socket-path egress-selector-config-file tracing-config-file
 
 		kubelet-client-certificate kubelet-client-key kubelet-certificate-authority kubelet-preferred-address-types
 		kubelet-timeout kubelet-port kubelet-read-only-port

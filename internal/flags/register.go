@@ -44,6 +44,7 @@ func (s *Set) registerAll() {
 	s.group("Limits", func(fs *pflag.FlagSet) { registerLimits(fs, o) })
 	s.group("Audit", func(fs *pflag.FlagSet) { registerAudit(fs, o) })
 	s.group("Cluster", func(fs *pflag.FlagSet) { registerCluster(fs, o) })
+	s.group("API", func(fs *pflag.FlagSet) { registerSwitches(fs, &s.switched) })
 	s.group("Logging", func(fs *pflag.FlagSet) {
 		fs.IntVarP(&o.Verbosity, "v", "v", 0, "log verbosity from 0 to 10; 4 and more logs debug messages")
 		fs.StringVar(&o.LoggingFormat, "logging-format", "text", "text or json")

@@ -19,6 +19,8 @@ type Set struct {
 	faults []error
 	// given are the refused and the fixed flags that occurred, with their values.
 	given []given
+	// switched are notes on what was turned on or off in vain.
+	switched []string
 	// admission holds the values of the flags that choose admission plugins.
 	admission struct{ enable, disable []string }
 }
@@ -77,7 +79,7 @@ func (s *Set) Options() (opts *Options, notes []string, err error) {
 	off, pluginNotes, pluginFaults := judgePlugins(o.Profile, s.admission.enable, s.admission.disable)
 	o.AdmissionOff = off
 	notes, faults = append(notes, pluginNotes...), append(faults, pluginFaults...)
-	notes = append(notes, s.settle(&o)...)
+	notes = append(append(notes, s.switched...), s.settle(&o)...)
 	if err := errors.Join(append(faults, o.Validate())...); err != nil {
 		return nil, nil, err
 	}
