@@ -14,6 +14,7 @@ func apiExtensionsTypes() []*Type {
 	return inGroup("apiextensions.k8s.io", "v1", kind[apiextensionsv1.CustomResourceDefinition](Type{
 		Rules: extension.CustomResourceDefinition(), NeedsRevision: true,
 		Resource: "customresourcedefinitions", Prefix: "apiextensions.k8s.io/customresourcedefinitions", StoredJSON: true,
+		StoredVersion: "v1beta1", storedForm: crdForm(),
 		ShortNames: []string{"crd", "crds"}, Categories: inExtensions, Subresources: withStatus, HasGeneration: true,
 		Inert: "this server stores custom resource definitions and does not serve custom resources yet",
 	}))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	utiljson "sigs.k8s.io/json"
@@ -25,8 +26,7 @@ var metaPrefix = []byte(`{"metadata":`)
 func (t *Type) encodeValue(o Object) ([]byte, error) {
 	o.SetResourceVersion("")
 	if t.StoredJSON {
-		o.GetObjectKind().SetGroupVersionKind(t.GVK())
-		value, err := json.Marshal(o)
+		value, err := t.encodeJSONValue(o)
 		if err != nil {
 			return nil, fmt.Errorf("encode %s: %w", t.Kind, err)
 		}
@@ -50,6 +50,15 @@ func (t *Type) encodeValue(o Object) ([]byte, error) {
 		return nil, fmt.Errorf("encode %s: %w", t.Kind, err)
 	}
 	return value, nil
+}
+
+// encodeJSONValue is the stored form of a type that is kept as JSON, without the line feed at its end.
+func (t *Type) encodeJSONValue(o Object) ([]byte, error) {
+	if t.storedForm != nil {
+		return t.storedForm.encode(o)
+	}
+	o.GetObjectKind().SetGroupVersionKind(t.GVK())
+	return json.Marshal(o)
 }
 
 // rawProtobuf returns the object's message inside a stored value and the type in its envelope, both encoded, without copying them.
@@ -83,33 +92,55 @@ func rawProtobuf(value []byte) (raw, typeMeta []byte, err error) {
 
 // decodeValue reads a stored value.
 func (t *Type) decodeValue(value []byte, revision int64) (Object, error) {
+	o, _, err := t.decodeStored(value, revision)
+	return o, err
+}
+
+// decodeStored reads a stored value and reports whether the object is more than what is stored, because defaults were added.
+func (t *Type) decodeStored(value []byte, revision int64) (o Object, completed bool, err error) {
 	if t.StoredJSON {
-		return t.decodeJSONValue(value, revision)
+		o, err = t.decodeJSONValue(value, revision)
+		return o, false, err
 	}
 	raw, typeMeta, err := rawProtobuf(value)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	var meta runtime.TypeMeta
 	if err := meta.Unmarshal(typeMeta); err != nil {
-		return nil, fmt.Errorf("storage envelope: %w", err)
+		return nil, false, fmt.Errorf("storage envelope: %w", err)
 	}
 	if meta.Kind != t.Kind {
-		return nil, fmt.Errorf("the stored value is a %s, not a %s", meta.Kind, t.Kind)
+		return nil, false, fmt.Errorf("the stored value is a %s, not a %s", meta.Kind, t.Kind)
 	}
-	o := t.New()
+	o = t.New()
 	if err := o.Unmarshal(raw); err != nil {
-		return nil, fmt.Errorf("decode %s: %w", t.Kind, err)
+		return nil, false, fmt.Errorf("decode %s: %w", t.Kind, err)
 	}
 	t.Rules.Default(o) // An older server may have stored it before a field had its default.
 	if t.onRead != nil {
 		t.onRead(o)
 	}
+	completed = o.Size() != len(raw) // A default fills in what was not there, which takes room.
 	o.SetResourceVersion(formatRevision(revision))
-	return o, nil
+	return o, completed, nil
 }
 
 func (t *Type) decodeJSONValue(value []byte, revision int64) (Object, error) {
+	if f := t.storedForm; f != nil {
+		var head metav1.TypeMeta
+		if err := utiljson.UnmarshalCaseSensitivePreserveInts(value, &head); err != nil {
+			return nil, fmt.Errorf("decode %s: %w", t.Kind, err)
+		}
+		if head.APIVersion == f.version && head.Kind == t.Kind {
+			o, err := f.decode(value)
+			if err != nil {
+				return nil, fmt.Errorf("decode %s: %w", t.Kind, err)
+			}
+			o.SetResourceVersion(formatRevision(revision))
+			return o, nil
+		}
+	}
 	o := t.New()
 	if err := utiljson.UnmarshalCaseSensitivePreserveInts(value, o); err != nil {
 		return nil, fmt.Errorf("decode %s: %w", t.Kind, err)
@@ -121,10 +152,19 @@ func (t *Type) decodeJSONValue(value []byte, revision int64) (Object, error) {
 	return o, nil
 }
 
-// message returns the object's protobuf message, which most values hold as it is.
+// message returns the object's protobuf message, which most values hold as it is; others were stored by a server that leaves defaults to
+// its readers.
 func (t *Type) message(i *store.Item) ([]byte, error) {
 	if t.StoredJSON {
 		o, err := t.decodeJSONValue(i.Value, 0)
+		if err != nil {
+			return nil, err
+		}
+		o.SetResourceVersion("")
+		return o.Marshal()
+	}
+	if i.Completed {
+		o, err := t.decodeValue(i.Value, 0)
 		if err != nil {
 			return nil, err
 		}
@@ -172,11 +212,16 @@ func (t *Type) newItem(key string, o Object, value []byte, revision int64) (*sto
 // codec makes the cache's items of the type.
 func (t *Type) codec() store.Codec {
 	return func(key string, value []byte, revision int64) (*store.Item, error) {
-		o, err := t.decodeValue(value, revision)
+		o, completed, err := t.decodeStored(value, revision)
 		if err != nil {
 			return nil, err
 		}
-		return t.newItem(key, o, value, revision)
+		item, err := t.newItem(key, o, value, revision)
+		if err != nil {
+			return nil, err
+		}
+		item.Completed = completed
+		return item, nil
 	}
 }
 

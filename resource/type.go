@@ -27,6 +27,7 @@ type Object interface {
 	runtime.Object
 	metav1.Object
 	Marshal() ([]byte, error)
+	Size() int
 	Unmarshal([]byte) error
 }
 
@@ -57,6 +58,8 @@ type Type struct {
 	StoredVersion string
 	// StoredJSON keeps objects in etcd as JSON, as the reference does with those that its extension servers own.
 	StoredJSON bool
+	// storedForm is how values under StoredVersion are written and read, where that has a schema of its own; nil else.
+	storedForm *storedForm
 	// Inert says, in a warning to whoever writes an object of the type, that this server stores it without acting on it. Empty
 	// for types that mean here what they say.
 	Inert string

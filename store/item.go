@@ -25,6 +25,8 @@ type Item struct {
 	// Fields are the values of the resource's selectable fields beyond name and namespace, in the order in which the resource
 	// names them. A map per object would cost more memory than a small object, and time at each collection.
 	Fields []string
+	// Completed tells that the object has defaults that Value lacks.
+	Completed bool
 	// Broken is set where the stored value cannot be decoded; such an item has a Key, a Revision and a Value only.
 	Broken error
 	// Row holds what the reader of tables derives from the object, at most once per revision.
@@ -59,7 +61,7 @@ func NewDraft(item *Item) (*Draft, bool) {
 	}
 	d := &Draft{tail: item.JSON[end:], metaBehind: item.MetaEnd - end}
 	d.item.Key, d.item.Namespace, d.item.Name = item.Key, item.Namespace, item.Name
-	d.item.Value, d.item.Labels, d.item.Fields = item.Value, item.Labels, item.Fields
+	d.item.Value, d.item.Labels, d.item.Fields, d.item.Completed = item.Value, item.Labels, item.Fields, item.Completed
 	d.item.JSON = item.JSON[:start:start]
 	return d, true
 }
@@ -73,7 +75,7 @@ func (d *Draft) At(revision int64) *Item {
 	return &Item{
 		Key: d.item.Key, Namespace: d.item.Namespace, Name: d.item.Name, Revision: revision,
 		Value: d.item.Value, JSON: b, MetaEnd: len(d.item.JSON) + len(rv) + d.metaBehind,
-		Labels: d.item.Labels, Fields: d.item.Fields,
+		Labels: d.item.Labels, Fields: d.item.Fields, Completed: d.item.Completed,
 	}
 }
 
@@ -102,7 +104,7 @@ func (i *Item) AtRevision(revision int64) *Item {
 	if !ok { // never so for an item of a codec that keeps its promise
 		return &Item{
 			Key: i.Key, Namespace: i.Namespace, Name: i.Name, Revision: revision, Value: i.Value,
-			JSON: i.JSON, MetaEnd: i.MetaEnd, Labels: i.Labels, Fields: i.Fields,
+			JSON: i.JSON, MetaEnd: i.MetaEnd, Labels: i.Labels, Fields: i.Fields, Completed: i.Completed,
 		}
 	}
 	return d.At(revision)
