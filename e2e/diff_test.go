@@ -2,13 +2,14 @@ package e2e_test
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/gatehouse/gatehouse/e2e/cluster"
 	differ "github.com/gatehouse/gatehouse/e2e/diff"
 )
 
-// TestDiffRuns guards that make diff works, with one kind and one scenario. How much is equal is for make diff to say.
+// TestDiffRuns guards that generated requests work, with one kind. How much is equal is for make diff to say.
 func TestDiffRuns(t *testing.T) {
 	pair := startPair(t)
 	seeds, err := differ.LoadSeeds("testdata/diff/seeds")
@@ -28,15 +29,7 @@ func TestDiffRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	scenario, err := differ.ParseScenario("smoke", []byte("-- read --\nGET /api/v1/namespaces/${ns}\n"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	played, err := pair.Play(t.Context(), scenario, "r")
-	if err != nil {
-		t.Fatal(err)
-	}
-	report := differ.Report{Results: slices.Concat(results, played)}
+	report := differ.Report{Results: results}
 	if len(report.Results) < 40 {
 		t.Errorf("only %d requests were compared", len(report.Results))
 	}
@@ -51,16 +44,39 @@ func TestDiffRuns(t *testing.T) {
 	t.Logf("%.0f%% of the generated requests are answered alike", 100*report.Share(differ.Generated))
 }
 
+// TestScenarios guards that no answer to the written scenarios differs from kube-apiserver's without a reason that is accepted in
+// testdata/diff/accepted.yaml and docs/divergences.md.
+func TestScenarios(t *testing.T) {
+	accepted, err := differ.LoadAccepted("testdata/diff/accepted.yaml", "../docs/divergences.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	all, err := differ.LoadScenarios("testdata/diff")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pair := startPair(t)
+	pair.Accept, pair.Workers = accepted, 6
+	results, err := pair.PlayAll(t.Context(), all, "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) < 1500 {
+		t.Errorf("only %d requests were compared", len(results))
+	}
+	for _, r := range results {
+		if r.Verdict == differ.Equal || r.Verdict == differ.Accepted {
+			continue
+		}
+		var b strings.Builder
+		r.Write(&b)
+		t.Error(b.String())
+	}
+}
+
 func startPair(t *testing.T) *differ.Pair {
 	t.Helper()
 	kube, _ := startKube(t)
-	ours := startGatehouse(t, cluster.GatehouseOptions{})
-	target := func(name string, s *cluster.Server) *differ.Target {
-		target, err := differ.NewTarget(name, s.Kubeconfig, "")
-		if err != nil {
-			t.Fatal(err)
-		}
-		return target
-	}
-	return &differ.Pair{Kube: target("kube-apiserver", kube), Ours: target("gatehouse", ours), Workers: 2}
+	ours := startGatehouse(t, cluster.GatehouseOptions{Args: differ.GatehouseArgs()})
+	return &differ.Pair{Kube: targetOf(t, "kube-apiserver", kube), Ours: targetOf(t, "gatehouse", ours), Workers: 2}
 }

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -31,6 +32,18 @@ func LoadScenarios(dir string) ([]*Scenario, error) {
 		all = append(all, s)
 	}
 	return all, nil
+}
+
+// PlayAll runs scenarios at the same time, see Play, and returns the results in the order of the scenarios.
+func (p *Pair) PlayAll(ctx context.Context, all []*Scenario, run string) ([]Result, error) {
+	results := make([][]Result, len(all))
+	errs := make([]error, len(all))
+	var playing sync.WaitGroup
+	for i, s := range all {
+		playing.Go(func() { results[i], errs[i] = p.Play(ctx, s, run) })
+	}
+	playing.Wait()
+	return slices.Concat(results...), errors.Join(errs...)
 }
 
 // Play runs a scenario on both servers, in a namespace of its own whose name is made of run and of the scenario's name.

@@ -5,11 +5,13 @@ import (
 	"fmt"
 
 	apidiscovery "k8s.io/api/apidiscovery/v2"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/serializer"
 	"k8s.io/apimachinery/pkg/runtime/serializer/protobuf"
 	"k8s.io/client-go/kubernetes/scheme"
+	apiregistrationv1 "k8s.io/kube-aggregator/pkg/apis/apiregistration/v1"
 	"sigs.k8s.io/yaml"
 )
 
@@ -22,9 +24,11 @@ func kinds() (*runtime.Scheme, error) {
 	if err := metav1.AddMetaToScheme(s); err != nil {
 		return nil, fmt.Errorf("know the kinds of meta.k8s.io: %w", err)
 	}
-	// Discovery documents are no kinds of a client's scheme.
-	if err := apidiscovery.AddToScheme(s); err != nil {
-		return nil, fmt.Errorf("know the documents of discovery: %w", err)
+	// These are no kinds of client-go's scheme.
+	for _, add := range []func(*runtime.Scheme) error{apidiscovery.AddToScheme, apiextensionsv1.AddToScheme, apiregistrationv1.AddToScheme} {
+		if err := add(s); err != nil {
+			return nil, fmt.Errorf("know discovery and extensions: %w", err)
+		}
 	}
 	return s, nil
 }

@@ -18,6 +18,15 @@ const answerTimeout = 30 * time.Second
 // maxAnswer bounds how much of an answer is read, in bytes.
 const maxAnswer = 64 << 20
 
+// GatehouseArgs are the flags that make Gatehouse what a drop-in would be: hardened defaults are not kube-apiserver's, by intention,
+// and a run sends more requests than one client may.
+func GatehouseArgs() []string {
+	return []string{
+		"--profile=compatible", "--bind-address=127.0.0.1", "--authorization-mode=RBAC", "--cert-dir=",
+		"--client-rate-limit=20000", "--client-rate-burst=20000", "--peer-rate-limit=20000", "--peer-rate-burst=20000",
+	}
+}
+
 // Target is one of the two servers.
 type Target struct {
 	// Name is what reports call it.

@@ -11,10 +11,6 @@ import (
 	"github.com/gatehouse/gatehouse/e2e/diff"
 )
 
-// defaultGatehouseArgs make Gatehouse what a drop-in would be: hardened defaults are not kube-apiserver's, by intention.
-const defaultGatehouseArgs = "--profile=compatible --bind-address=127.0.0.1 --authorization-mode=RBAC --cert-dir= " +
-	"--client-rate-limit=20000 --client-rate-burst=20000 --peer-rate-limit=20000 --peer-rate-burst=20000"
-
 // options are the flags.
 type options struct {
 	kubeURL, kubeConfig, gatehouseURL, gatehouseConfig, gatehouseArgs string
@@ -29,7 +25,7 @@ func (o *options) register(f *flag.FlagSet) {
 	f.StringVar(&o.kubeURL, "kube-url", "", "address of the running kube-apiserver, if not the one in its kubeconfig")
 	f.StringVar(&o.gatehouseConfig, "gatehouse-kubeconfig", "", "kubeconfig of a running Gatehouse; empty builds and starts one")
 	f.StringVar(&o.gatehouseURL, "gatehouse-url", "", "address of the running Gatehouse, if not the one in its kubeconfig")
-	f.StringVar(&o.gatehouseArgs, "gatehouse-args", defaultGatehouseArgs, "flags of the Gatehouse that is started, separated by spaces")
+	f.StringVar(&o.gatehouseArgs, "gatehouse-args", strings.Join(diff.GatehouseArgs(), " "), "flags of the Gatehouse that is started, separated by spaces")
 	f.StringVar(&o.only, "only", "", "sources to run, separated by commas: generated, scenarios, recorded; empty runs all")
 	f.StringVar(&o.kinds, "kind", "", "kinds or scenarios to run, separated by commas, with * as in file names: apps/Deployment, batch/*, reads")
 	f.StringVar(&o.run, "run", "", "show and count only cases whose \"behaviour: name\" matches this regular expression")

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 
 	"github.com/gatehouse/gatehouse/e2e/cluster"
 	"github.com/gatehouse/gatehouse/e2e/diff"
@@ -22,14 +21,7 @@ func scenarios(ctx context.Context, o options, pair *diff.Pair, name string) ([]
 		return nil, err
 	}
 	wanted := slices.DeleteFunc(all, func(s *diff.Scenario) bool { return !o.wants(diff.Scenarios, s.Name) })
-	results := make([][]diff.Result, len(wanted))
-	errs := make([]error, len(wanted))
-	var playing sync.WaitGroup
-	for i, s := range wanted {
-		playing.Go(func() { results[i], errs[i] = pair.Play(ctx, s, name) })
-	}
-	playing.Wait()
-	return slices.Concat(results...), errors.Join(errs...)
+	return pair.PlayAll(ctx, wanted, name)
 }
 
 // recorded runs kubectl in front of the reference, and sends what it asked to both servers.
