@@ -7,7 +7,6 @@ import (
 	admissionv1 "k8s.io/api/admissionregistration/v1"
 	"k8s.io/apimachinery/pkg/api/validate/content"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/kinds/core"
@@ -71,17 +70,6 @@ func checkRuleResources(c *rules.Checker, v, _ *[]string) {
 	}
 }
 
-// matchConditions are the rules of the expressions that narrow what a webhook or policy is asked about.
-func matchConditions() []rules.Rule {
-	condition := rules.Of[admissionv1.MatchCondition](
-		rules.At("expression", expression("")),
-		rules.At("name", rules.Required(), rules.Format(utilvalidation.IsQualifiedName)),
-	)
-	return []rules.Rule{
-		rules.MaxItems(64), rules.Each(condition), uniqueNames(func(m *admissionv1.MatchCondition) string { return m.Name }),
-	}
-}
-
 // expression asks for a CEL expression, of which blanks are none.
 func expression(detail string) rules.Rule {
 	return rules.Check(func(c *rules.Checker, v, _ *string) {
@@ -92,20 +80,6 @@ func expression(detail string) rules.Rule {
 }
 
 func isBlank(s string) bool { return strings.TrimSpace(s) == "" }
-
-// uniqueNames asks that the names of a list differ. A missing name is refused elsewhere.
-func uniqueNames[T any](name func(*T) string) rules.Rule {
-	return rules.Check(func(c *rules.Checker, v, _ *[]T) {
-		seen := make(map[string]bool, len(*v))
-		for i := range *v {
-			n := name(&(*v)[i])
-			if n != "" && seen[n] {
-				c.Add(field.Duplicate(c.Path().Index(i).Child("name"), n))
-			}
-			seen[n] = true
-		}
-	})
-}
 
 // matchResources are the rules of the requests that an admission policy or its binding is about.
 func matchResources() *rules.Set {

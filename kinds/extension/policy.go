@@ -62,8 +62,8 @@ func checkParamVersion(c *rules.Checker, v string) {
 }
 
 // variables are the rules of the expressions that others of a policy refer to by name.
-func variables() rules.Rule {
-	return rules.Each(rules.Of[admissionv1.Variable](
+func variables() *rules.Set {
+	return rules.Of[admissionv1.Variable](
 		rules.At("name", rules.Check(func(c *rules.Checker, v, _ *string) {
 			switch {
 			case strings.TrimSpace(*v) == "":
@@ -73,7 +73,7 @@ func variables() rules.Rule {
 			}
 		})),
 		rules.At("expression", expression("expression is not specified")),
-	))
+	)
 }
 
 var celIdentifier = regexp.MustCompile("^[_a-zA-Z][_a-zA-Z0-9]*$")

@@ -9,13 +9,14 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/gatehouse/gatehouse/internal/cel"
 	"github.com/gatehouse/gatehouse/kinds/core"
 	"github.com/gatehouse/gatehouse/rules"
 )
 
 // ValidatingWebhookConfiguration are the rules of admissionregistration.k8s.io/v1 ValidatingWebhookConfiguration.
 func ValidatingWebhookConfiguration() *rules.Kind {
-	hook := rules.Of[admissionv1.ValidatingWebhook](webhookEntries()...)
+	hook := rules.Of[admissionv1.ValidatingWebhook](webhookEntries(cel.NewAdmission())...)
 	return rules.For(rules.Spec[admissionv1.ValidatingWebhookConfiguration]{
 		Fields: []rules.Entry{
 			rules.At("webhooks", rules.Each(hook), rules.Check(func(c *rules.Checker, v, _ *[]admissionv1.ValidatingWebhook) {
@@ -32,7 +33,7 @@ func ValidatingWebhookConfiguration() *rules.Kind {
 // MutatingWebhookConfiguration are the rules of admissionregistration.k8s.io/v1 MutatingWebhookConfiguration.
 func MutatingWebhookConfiguration() *rules.Kind {
 	hook := rules.Of[admissionv1.MutatingWebhook](
-		webhookEntries(rules.At("reinvocationPolicy", rules.Default("Never"), reinvocationPolicies()))...)
+		webhookEntries(cel.NewAdmission(), rules.At("reinvocationPolicy", rules.Default("Never"), reinvocationPolicies()))...)
 	return rules.For(rules.Spec[admissionv1.MutatingWebhookConfiguration]{
 		Fields: []rules.Entry{
 			rules.At("webhooks", rules.Each(hook), rules.Check(func(c *rules.Checker, v, _ *[]admissionv1.MutatingWebhook) {
@@ -47,7 +48,7 @@ func MutatingWebhookConfiguration() *rules.Kind {
 }
 
 // webhookEntries are the rules of a webhook of either kind. What a mutating one has besides stands among them, in the order that clients see.
-func webhookEntries(more ...rules.Entry) []rules.Entry {
+func webhookEntries(scopes *cel.Admission, more ...rules.Entry) []rules.Entry {
 	rule := rules.Of[admissionv1.RuleWithOperations](requestRule()...)
 	before := []rules.Entry{
 		rules.At("name", rules.FormatAt(utilvalidation.IsFullyQualifiedName)),
@@ -66,7 +67,7 @@ func webhookEntries(more ...rules.Entry) []rules.Entry {
 	after := []rules.Entry{
 		rules.At("clientConfig.service.port", rules.Default(443)),
 		rules.At("clientConfig", rules.Check(checkClientConfig)),
-		rules.At("matchConditions", matchConditions()...),
+		rules.At("matchConditions", webhookConditions(scopes)),
 		rules.At("admissionReviewVersions", rules.Check(checkReviewVersions)),
 	}
 	return slices.Concat(before, more, after)
@@ -79,11 +80,12 @@ func countWebhooks[T any](o, old metav1.Object, now, before []T) {
 	}
 }
 
-// storedHook is what earlier releases accepted of a webhook and later ones do not.
+// storedHook is what of a stored webhook decides about one that is written.
 type storedHook struct {
 	name        string
 	sideEffects *admissionv1.SideEffectClass
 	versions    []string
+	conditions  []admissionv1.MatchCondition
 }
 
 // storedHooks are the webhooks of the stored object, none on create.
@@ -91,11 +93,11 @@ func storedHooks(c *rules.Checker) (hooks []storedHook) {
 	switch o := c.Before().(type) {
 	case *admissionv1.ValidatingWebhookConfiguration:
 		for _, h := range o.Webhooks {
-			hooks = append(hooks, storedHook{h.Name, h.SideEffects, h.AdmissionReviewVersions})
+			hooks = append(hooks, storedHook{h.Name, h.SideEffects, h.AdmissionReviewVersions, h.MatchConditions})
 		}
 	case *admissionv1.MutatingWebhookConfiguration:
 		for _, h := range o.Webhooks {
-			hooks = append(hooks, storedHook{h.Name, h.SideEffects, h.AdmissionReviewVersions})
+			hooks = append(hooks, storedHook{h.Name, h.SideEffects, h.AdmissionReviewVersions, h.MatchConditions})
 		}
 	}
 	return hooks
