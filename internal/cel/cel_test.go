@@ -3,6 +3,7 @@ package cel_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -225,6 +226,41 @@ func BenchmarkEval(b *testing.B) {
 	values := map[string]any{"object": map[string]any{"spec": map[string]any{"replicas": int64(3)}, "metadata": map[string]any{}}}
 	for b.Loop() {
 		if _, err := p.Eval(b.Context(), values, cel.NewBudget(cel.BindingBudget)); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func TestDevices(t *testing.T) {
+	devices := cel.NewDevices()
+	for name, test := range map[string]struct {
+		expression string
+		cheap      bool
+		err        string
+	}{
+		"a driver":             {`device.driver == "x"`, true, ""},
+		"an unknown type":      {`device.attributes["x"].y`, true, ""},
+		"another type":         {`device.driver`, false, "must evaluate to bool or the unknown type, not string"},
+		"every fourfold tuple": {`device.attributes.all(a, device.attributes.all(b, device.attributes.all(c, device.attributes.all(d, a + b + c + d != ""))))`, false, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 2 { // the second time from memory
+				cost, err := devices.Compile(test.expression, cel.New)
+				if textOf(err) != test.err {
+					t.Fatalf("got %v", err)
+				}
+				if err == nil && (cost < 1_000_000) != test.cheap {
+					t.Errorf("costs %d", cost)
+				}
+			}
+		})
+	}
+}
+
+func BenchmarkDevices(b *testing.B) {
+	devices := cel.NewDevices()
+	for i := 0; b.Loop(); i++ {
+		if _, err := devices.Compile(fmt.Sprintf(`device.driver == "x%d"`, i), cel.New); err != nil {
 			b.Fatal(err)
 		}
 	}

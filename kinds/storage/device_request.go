@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -9,6 +10,7 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/gatehouse/gatehouse/internal/cel"
 	"github.com/gatehouse/gatehouse/rules"
 )
 
@@ -120,24 +122,39 @@ func checkCount(c *rules.Checker, mode resourcev1.DeviceAllocationMode, count in
 	}
 }
 
-// noExpression is what the reference's parser has to say about nothing.
-const noExpression = "compilation failed: ERROR: <input>:1:0: Syntax error: mismatched input '<EOF>' expecting {'[', '{', '(', '.', '-', '!', " +
-	"'true', 'false', 'null', NUM_FLOAT, NUM_INT, NUM_UINT, STRING, BYTES, IDENTIFIER}"
-
-// selectors bounds the expressions that select devices. Whether those that are not empty compile is not checked here.
+// selectors bounds and compiles the expressions that select devices.
 func selectors() rules.Rule {
+	devices := cel.NewDevices()
 	return bounded[resourcev1.DeviceSelector](resourcev1.DeviceSelectorsMaxSize, rules.Of[resourcev1.DeviceSelector](
 		rules.At("cel", rules.Check(func(c *rules.Checker, v, _ **resourcev1.CELDeviceSelector) {
 			switch s := *v; {
 			case s == nil:
 				c.Add(field.Required(c.Path(), ""))
-			case s.Expression == "":
-				c.Add(field.Invalid(c.At("expression"), "", noExpression))
 			case len(s.Expression) > resourcev1.CELSelectorExpressionMaxLength:
 				c.Add(field.TooLong(c.At("expression"), "", resourcev1.CELSelectorExpressionMaxLength))
+			default:
+				checkSelector(c, devices, s.Expression)
 			}
 		})),
 	))
+}
+
+// checkSelector compiles an expression: a stored one with all that was ever accepted.
+func checkSelector(c *rules.Checker, devices *cel.Devices, expression string) {
+	mode := cel.New
+	if c.Updating() {
+		mode = cel.Stored
+	}
+	cost, err := devices.Compile(expression, mode)
+	var e *cel.Error
+	switch {
+	case errors.As(err, &e) && !cel.Ends(e):
+		c.Add(field.Invalid(c.At("expression"), expression, e.Detail))
+	case err != nil:
+		c.Add(field.InternalError(c.At("expression"), err))
+	case cost > resourcev1.CELSelectorExpressionMaxCost:
+		c.Add(field.Forbidden(c.At("expression"), "too complex, exceeds cost limit"))
+	}
 }
 
 // effects are what a taint can do, in the order in which messages list them.
