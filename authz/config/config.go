@@ -5,8 +5,11 @@
 package config
 
 import (
+	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +17,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apimachinery/pkg/util/validation/field"
+	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
 	"sigs.k8s.io/yaml"
 )
 
@@ -106,6 +110,9 @@ func Load(data []byte, compile Compile) ([]Authorizer, error) {
 	if len(data) > MaxBytes {
 		return nil, fmt.Errorf("it is larger than %d bytes", MaxBytes)
 	}
+	if err := single(data); err != nil {
+		return nil, fmt.Errorf("failed to load AuthorizationConfiguration from file: %w", err)
+	}
 	if err := yaml.UnmarshalStrict(data, &d); err != nil {
 		return nil, fmt.Errorf("failed to load AuthorizationConfiguration from file: %w", err)
 	}
@@ -124,6 +131,26 @@ func Load(data []byte, compile Compile) ([]Authorizer, error) {
 		}
 	}
 	return list, utilerrors.NewAggregate(named)
+}
+
+// single refuses what follows the first document: it would be left out, and somebody may believe that it counts.
+func single(data []byte) error {
+	reader := utilyaml.NewYAMLReader(bufio.NewReader(bytes.NewReader(data)))
+	for n := 0; ; {
+		text, err := reader.Read()
+		switch {
+		case errors.Is(err, io.EOF):
+			return nil
+		case err != nil:
+			return err
+		}
+		if len(bytes.TrimSpace(text)) > 0 {
+			n++
+		}
+		if n > 1 {
+			return errors.New("it holds more than one document")
+		}
+	}
 }
 
 // Succeeds refuses a configuration that cannot take the place of another one while the server runs: authorizers other than webhooks must

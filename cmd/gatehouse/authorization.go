@@ -6,10 +6,10 @@ import (
 	"fmt"
 
 	rbacv1 "k8s.io/api/rbac/v1"
-	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/authz/config"
 	"github.com/gatehouse/gatehouse/authz/node"
 	"github.com/gatehouse/gatehouse/authz/rbac"
 	"github.com/gatehouse/gatehouse/internal/flags"
@@ -22,50 +22,47 @@ type mode interface {
 	RulesFor(user api.User, namespace string) ([]rbacv1.PolicyRule, error)
 }
 
-// modes are the authorizers that allow, in their order.
-type modes []mode
-
-// makeAuthorization makes the authorizers that the flags ask for.
+// makeAuthorization makes the authorizers that the flags or the configuration ask for.
 func (p *parts) makeAuthorization(context.Context) error {
 	p.index = rbac.New()
 	p.nodes.graph = node.NewGraph()
-	p.chain.Deniers = []authz.Authorizer{policyDenier{p.engine}}
-	for _, name := range p.options.AuthorizationModes {
-		m, err := p.mode(name)
-		if err != nil {
-			return fmt.Errorf("--authorization-mode: %w", err)
+	p.modes = &authorizers{}
+	flag, list := "--authorization-mode", fromFlags(p.options)
+	if file := p.options.Authorization.ConfigFile; file != "" {
+		var err error
+		flag = "--authorization-config"
+		if list, err = p.readAuthorizers(); err != nil {
+			return fmt.Errorf("%s: %w", flag, err)
 		}
-		p.modes = append(p.modes, m)
-		p.chain.Allowers = append(p.chain.Allowers, m)
+		p.reload = append(p.reload, reloader{file, whenChanged([]string{file}, p.reloadAuthorizers)})
 	}
+	set, err := p.authorizerSet(list)
+	if err != nil {
+		return fmt.Errorf("%s: %w", flag, err)
+	}
+	p.modes.current.Store(set)
+	p.close = append(p.close, p.modes.close)
+	p.reload = append(p.reload, reloader{"kubeconfigs of authorization webhooks", p.modes.reload})
+	p.chain = authz.Chain{Deniers: []authz.Authorizer{policyDenier{p.engine}}, Allowers: []authz.Authorizer{p.modes}}
 	return nil
 }
 
-// mode makes an authorizer that needs nothing but its name.
-func (p *parts) mode(name string) (mode, error) {
-	switch name {
-	case flags.RBAC:
+// mode makes one authorizer.
+func (p *parts) mode(a config.Authorizer, set *authorizerSet) (mode, error) {
+	switch a.Type {
+	case config.RBAC:
 		return p.index, nil
-	case flags.Node:
+	case config.Node:
 		p.nodes.want()
 		return node.New(p.nodes.graph), nil
-	case flags.AlwaysAllow:
+	case config.Webhook:
+		return webhookMode(a, set, p.logger)
+	case config.AlwaysAllow:
 		return alwaysAllow{}, nil
-	case flags.AlwaysDeny:
+	case config.AlwaysDeny:
 		return alwaysDeny{}, nil
 	}
-	return nil, fmt.Errorf("%s is not implemented", name)
-}
-
-// RulesFor implements resource.Rules with what all authorizers tell. The error is for the client.
-func (m modes) RulesFor(user api.User, namespace string) (rules []rbacv1.PolicyRule, err error) {
-	var errs []error
-	for _, one := range m {
-		some, err := one.RulesFor(user, namespace)
-		rules = append(rules, some...)
-		errs = append(errs, err)
-	}
-	return rules, utilerrors.NewAggregate(errs)
+	return nil, fmt.Errorf("%s is not implemented", a.Type)
 }
 
 // alwaysAllow is --authorization-mode=AlwaysAllow.

@@ -22,10 +22,12 @@ type nodeGraph struct {
 	unread atomic.Int32 // resources that have not been read to their end yet
 }
 
-// want says that somebody decides by the graph.
+// want says, before anything is served, that somebody decides by the graph.
 func (g *nodeGraph) want() {
-	g.wanted = true
-	g.unread.Store(fedResources)
+	if !g.wanted {
+		g.wanted = true
+		g.unread.Store(fedResources)
+	}
 }
 
 // check fails until everything has been read once. Decisions do not wait for it: until then nodes may less.

@@ -42,7 +42,7 @@ type parts struct {
 	log       *audit.Log // nil where auditing is off
 	index     *rbac.Index
 	nodes     nodeGraph
-	modes     modes
+	modes     *authorizers
 	chain     authz.Chain
 	mirror    *store.Mirror
 	resources *resource.Service

@@ -109,7 +109,7 @@ func TestEnvtestStarts(t *testing.T) {
 		Transport:                           flags.Transport{MinRequestTimeout: 30 * time.Minute},
 	}
 	limits := cmpopts.IgnoreFields(flags.Options{}, "MaxRequestsInflight", "MaxMutatingRequestsInflight", "PeerRateBurst", "ClientRateBurst",
-		"RequestTimeout", "EventTTL", "EtcdCompactionInterval", "AuditLogMaxSize", "AuditLogMaxBackup", "AuditLogMaxAge")
+		"RequestTimeout", "EventTTL", "EtcdCompactionInterval", "AuditLogMaxSize", "AuditLogMaxBackup", "AuditLogMaxAge", "Authorization")
 	if diff := cmp.Diff(want, got, limits, cmpopts.EquateComparable(netip.Addr{}, netip.Prefix{}), cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("options (-want +got):\n%s", diff)
 	}
@@ -187,6 +187,19 @@ func TestRefusals(t *testing.T) {
 				"--secure-port=https: invalid syntax", "--bind-address=localhost: want an IP address",
 				`--request-timeout=1: time: missing unit in duration "1"`, "--event-ttl=0s: want 1s to 8760h0m0s",
 			},
+		},
+		{
+			"a configuration and flags that say who decides",
+			[]string{"--authorization-config=c", "--authorization-mode=RBAC", "--authorization-webhook-cache-unauthorized-ttl=1s"},
+			[]string{
+				"--authorization-webhook-cache-unauthorized-ttl: --authorization-config says that too: give one of them",
+				"--authorization-mode: --authorization-config says that too: give one of them",
+			},
+		},
+		{
+			"the file of a mode that is not there",
+			[]string{"--authorization-policy-file=p"},
+			[]string{"--authorization-policy-file: not implemented, its policy file changes only with a restart and cannot be reviewed by the API: use RBAC"},
 		},
 		{
 			"attribute-based authorization is not silently left out",

@@ -92,8 +92,10 @@ type Options struct {
 	// APIAudiences are the audiences that a token must name at least one of. Empty means ServiceAccountIssuers.
 	APIAudiences []string
 
-	// AuthorizationModes are asked in this order. Empty is refused.
+	// AuthorizationModes are asked in this order. Empty means that Authorization has a configuration.
 	AuthorizationModes []string
+	// Authorization says more about who decides.
+	Authorization Authorization
 	// AdmissionOff are the admission plugins of kube-apiserver that exist here and are off. Empty means none.
 	AdmissionOff []string
 	// NotReadyTolerationSeconds and UnreachableTolerationSeconds are how long pods that do not say stay on a node that is not ready

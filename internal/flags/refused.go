@@ -126,6 +126,9 @@ func judge(g given) (note string, err error) {
 		}
 		return "", fmt.Errorf("--%s=%s: not implemented, %s: leave it out or give %s", g.flag, g.value, f.reason, strings.Join(f.values, " or "))
 	}
+	if g.flag == "authorization-policy-file" {
+		return "", fmt.Errorf("--%s: %s", g.flag, noABAC)
+	}
 	return "", fmt.Errorf("--%s: not implemented yet", g.flag)
 }
 
@@ -138,8 +141,7 @@ func refusedFlags() []string {
 		oidc-username-prefix oidc-groups-claim oidc-groups-prefix oidc-signing-algs oidc-required-claim
 		service-account-signing-endpoint
 
-		authorization-config authorization-policy-file authorization-webhook-config-file authorization-webhook-version
-		authorization-webhook-cache-authorized-ttl authorization-webhook-cache-unauthorized-ttl
+		authorization-policy-file
 
 		admission-control-config-file admission-control
 

@@ -28,8 +28,7 @@ func (s *Set) registerAll() {
 	s.group("Etcd", func(fs *pflag.FlagSet) { registerEtcd(fs, o) })
 	s.group("Authentication", func(fs *pflag.FlagSet) { registerAuthentication(fs, o) })
 	s.group("Authorization and admission", func(fs *pflag.FlagSet) {
-		fs.StringSliceVar(&o.AuthorizationModes, "authorization-mode", nil,
-			"who decides, in this order: "+strings.Join(authorizationModes(), ", ")+"; the hardened profile refuses "+AlwaysAllow)
+		registerAuthorization(fs, o)
 		fs.StringSliceVar(&s.admission.enable, "enable-admission-plugins", nil,
 			"kube-apiserver's admission plugins to turn on: "+strings.Join(offByDefault(Compatible), ", ")+
 				"; NodeRestriction is on in the hardened profile; the others that exist here are on, and those that do not are refused by name")

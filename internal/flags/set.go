@@ -79,6 +79,7 @@ func (s *Set) Options() (opts *Options, notes []string, err error) {
 	off, pluginNotes, pluginFaults := judgePlugins(o.Profile, s.admission.enable, s.admission.disable)
 	o.AdmissionOff = off
 	notes, faults = append(notes, pluginNotes...), append(faults, pluginFaults...)
+	faults = append(faults, s.settleAuthorization(&o)...)
 	notes = append(append(notes, s.switched...), s.settle(&o)...)
 	if err := errors.Join(append(faults, o.Validate())...); err != nil {
 		return nil, nil, err

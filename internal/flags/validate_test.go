@@ -34,6 +34,7 @@ func TestValidateAccepts(t *testing.T) {
 		change  func(o *flags.Options)
 	}{
 		{"the least that is valid", flags.Hardened, func(*flags.Options) {}},
+		{"a configuration in place of modes", flags.Hardened, func(o *flags.Options) { o.AuthorizationModes, o.Authorization.ConfigFile = nil, "c" }},
 		{"a chosen port", flags.Hardened, func(o *flags.Options) { o.SecurePort = 0 }},
 		{"etcd in clear on this machine", flags.Hardened, func(o *flags.Options) {
 			o.EtcdServers = []string{"http://127.0.0.1:2379", "http://localhost:2379", "http://[::1]:2379"}
@@ -92,6 +93,14 @@ func TestValidateRefuses(t *testing.T) {
 		{"nobody decides", flags.Hardened, func(o *flags.Options) { o.AuthorizationModes = nil }, "authorization-mode", "required"},
 		{"an unknown mode", flags.Hardened, func(o *flags.Options) { o.AuthorizationModes = []string{"Frob"} }, "authorization-mode", "Frob: no such mode"},
 		{"a mode twice", flags.Hardened, func(o *flags.Options) { o.AuthorizationModes = []string{"RBAC", "RBAC"} }, "authorization-mode", "twice"},
+		{"modes beside a configuration", flags.Hardened, func(o *flags.Options) { o.Authorization.ConfigFile = "c" }, "authorization-mode", "authorization-config says that too"},
+		{"a webhook that is nowhere", flags.Hardened, func(o *flags.Options) {
+			o.AuthorizationModes, o.Authorization.WebhookVersion = []string{flags.Webhook}, "v1"
+		}, "authorization-webhook-config-file", "required with --authorization-mode=Webhook"},
+		{"a webhook that nobody asks", flags.Hardened, func(o *flags.Options) { o.Authorization.WebhookConfigFile = "k" }, "authorization-webhook-config-file", "of no use without --authorization-mode=Webhook"},
+		{"a version that no webhook speaks", flags.Hardened, func(o *flags.Options) { o.Authorization.WebhookVersion = "v2" }, "authorization-webhook-version", "want v1 or v1beta1"},
+		{"an answer of yesterday", flags.Hardened, func(o *flags.Options) { o.Authorization.WebhookAuthorizedTTL = 25 * time.Hour }, "authorization-webhook-cache-authorized-ttl", "want 0s to 24h"},
+		{"an answer of tomorrow", flags.Hardened, func(o *flags.Options) { o.Authorization.WebhookUnauthorizedTTL = -1 }, "authorization-webhook-cache-unauthorized-ttl", "want 0s to 24h"},
 		{"a policy that records nothing", flags.Compatible, func(o *flags.Options) { o.AuditLogPath, o.AuditPolicyFile = "", "p" }, "audit-policy-file", "without --audit-log-path"},
 		{"a negative size", flags.Hardened, func(o *flags.Options) { o.AuditLogMaxSize = -1 }, "audit-log-maxsize", "want 0 to"},
 		{"no request can be served", flags.Hardened, func(o *flags.Options) { o.MaxRequestsInflight = 0 }, "max-requests-inflight", "no request"},
