@@ -27,7 +27,7 @@ func (p *parts) makeAuthorization(context.Context) error {
 	p.index = rbac.New()
 	p.nodes.graph = node.NewGraph()
 	p.modes = &authorizers{}
-	flag, list := "--authorization-mode", fromFlags(p.options)
+	flag, list := "--authorization-webhook-config-file", fromFlags(p.options) // what else can fail has been checked
 	if file := p.options.Authorization.ConfigFile; file != "" {
 		var err error
 		flag = "--authorization-config"

@@ -7,16 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"log/slog"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"github.com/gatehouse/gatehouse/internal/flags"
 	"github.com/gatehouse/gatehouse/internal/pki"
 )
 
@@ -29,48 +24,12 @@ type wired struct {
 // startWired runs the command serve with the flags until the test ends.
 func startWired(t *testing.T, args ...string) *wired {
 	t.Helper()
-	dir := filepath.Join(t.TempDir(), "data")
-	set := flags.New(flags.Hardened)
-	if err := set.FlagSet().Parse(append([]string{"--data-dir=" + dir, "--secure-port=0"}, args...)); err != nil {
+	l := startServer(t, "", args...)
+	authority, err := pki.OpenAuthority(l.dir, time.Now)
+	if err != nil {
 		t.Fatal(err)
 	}
-	serving := &serving{flags: set, path: "gatehouse", stdout: io.Discard, stderr: t.Output()}
-	signals := make(chan os.Signal, 1)
-	serving.signals = signals
-	ready, ended := make(chan string, 1), make(chan error, 1)
-	serving.wire = func(ctx context.Context, w wiring) (service, error) {
-		w.logger = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-		s, err := wire(ctx, w)
-		if err != nil {
-			return nil, err
-		}
-		return func(ctx context.Context, started func()) error {
-			return s(ctx, func() { started(); ready <- w.url })
-		}, nil
-	}
-	go func() { ended <- serving.run(context.Background()) }()
-	w := &wired{}
-	select {
-	case w.url = <-ready:
-	case err := <-ended:
-		t.Fatal(err)
-	case <-time.After(readyLimit):
-		t.Fatal("the server does not get ready")
-	}
-	t.Cleanup(func() {
-		signals <- syscall.SIGTERM
-		if err := <-ended; err != nil {
-			t.Error(err)
-		}
-	})
-	var err error
-	if w.authority, err = pki.OpenAuthority(dir, time.Now); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := os.Stat(filepath.Join(dir, "admin.kubeconfig")); err != nil {
-		t.Fatal(err)
-	}
-	return w
+	return &wired{l.url, authority}
 }
 
 // caller is a user with a certificate.
