@@ -46,7 +46,7 @@ func (l NamespaceLifecycle) Validate(ctx context.Context, a *Attributes) error {
 		}
 		return nil
 	}
-	if a.Namespace == "" || a.Operation == Delete || a.inNamespace || a.isAccessReview() {
+	if a.Namespace == "" || a.Operation == Delete || a.Operation == Connect || a.inNamespace || a.isAccessReview() {
 		return nil
 	}
 	ns, found, err := l.Namespaces.Namespace(ctx, a.Namespace)

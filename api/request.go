@@ -37,6 +37,8 @@ type RequestInfo struct {
 	Name string
 	// Tail holds the path segments after the subresource (as in .../proxy/a/b).
 	Tail []string
+	// TrailingSlash is set where the path to a proxy ends with a slash, which is then a part of the path at the target.
+	TrailingSlash bool
 	// FieldSelector and LabelSelector are the raw selectors of a list, watch or
 	// deletecollection, for authorizers that look at them. A watch below the older
 	// prefix /watch/ has none here.
@@ -69,8 +71,8 @@ func (r RequestInfo) ResourceWithSub() string {
 // segment is decoded on its own; a segment that is empty, a dot segment, holds an encoded slash, a percent sign
 // or a control character is refused with 400, so no two stages can read one path in two ways.
 //
-// The methods are GET, HEAD, POST, PUT, PATCH and DELETE, and OPTIONS for what is no resource; below the older prefix
-// /watch/ only GET. Any other is refused with 405, so that no method is taken for a verb.
+// The methods are GET, HEAD, POST, PUT, PATCH and DELETE, and OPTIONS for what is no resource and for proxies, where it has no verb;
+// below the older prefix /watch/ only GET. Any other is refused with 405, so that no method is taken for a verb.
 func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	if !slices.Contains(methods, method) {
 		return RequestInfo{}, MethodNotAllowed()
@@ -91,7 +93,7 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	}
 	info.IsResource = true
 	legacyWatch := rest[0] == "watch"
-	if method == http.MethodOptions || (legacyWatch && method != http.MethodGet) {
+	if legacyWatch && method != http.MethodGet {
 		return RequestInfo{}, MethodNotAllowed()
 	}
 	if legacyWatch {
@@ -100,6 +102,11 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 		}
 	}
 	info.setTarget(rest)
+	if info.Subresource == "proxy" {
+		info.TrailingSlash = strings.HasSuffix(u.EscapedPath(), "/")
+	} else if method == http.MethodOptions {
+		return RequestInfo{}, MethodNotAllowed()
+	}
 	query := u.Query()
 	info.setVerb(method, query, legacyWatch)
 	return info, nil
@@ -133,6 +140,8 @@ func (r *RequestInfo) setTarget(rest []string) {
 
 func (r *RequestInfo) setVerb(method string, query url.Values, legacyWatch bool) {
 	switch method {
+	case http.MethodOptions:
+		r.Verb = "" // Only whoever may use every verb may use this one.
 	case http.MethodPost:
 		r.Verb = "create"
 	case http.MethodGet, http.MethodHead:

@@ -28,6 +28,10 @@ const (
 	DefaultHeldPerClient  = 5_000
 )
 
+// StreamPlaces is how many watches a connection through this server counts as: it has two sockets and two copying goroutines with their
+// buffers. A client may have 500 of them by default, all clients 2,000.
+const StreamPlaces = 10
+
 // BytesPerUnit is how many bytes of a response cost one unit, see [Seat.Charge].
 const BytesPerUnit = 100_000
 

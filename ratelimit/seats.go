@@ -210,7 +210,12 @@ func (s *Seat) Charge(bytes int64) {
 // after the first do nothing. Requests of exempt clients are counted apart and never refused.
 //
 // The error is an [api.Error]: 429 when the client, or all clients together, have as many open as they may.
-func (s *Seat) Hold() (release func(), err error) {
+func (s *Seat) Hold() (release func(), err error) { return s.hold(1) }
+
+// HoldStream is [Seat.Hold] for a connection through this server to another: it takes as many places as [StreamPlaces].
+func (s *Seat) HoldStream() (release func(), err error) { return s.hold(StreamPlaces) }
+
+func (s *Seat) hold(places int) (release func(), err error) {
 	if s == nil {
 		return func() {}, nil
 	}
@@ -218,30 +223,30 @@ func (s *Seat) Hold() (release func(), err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if a == nil {
-		c.stats.HeldExempt++
+		c.stats.HeldExempt += places
 		return sync.OnceFunc(func() {
 			c.mu.Lock()
 			defer c.mu.Unlock()
-			c.stats.HeldExempt--
+			c.stats.HeldExempt -= places
 		}), nil
 	}
 	switch {
-	case a.held >= c.config.HeldPerClient:
-		err = tooMany("the client has too many watches open", maxRetryAfter*time.Second)
-	case c.held >= c.config.Held:
-		err = tooMany("too many watches are open", maxRetryAfter*time.Second)
+	case a.held+places > c.config.HeldPerClient:
+		err = tooMany("the client has too many watches and streams open", maxRetryAfter*time.Second)
+	case c.held+places > c.config.Held:
+		err = tooMany("too many watches and streams are open", maxRetryAfter*time.Second)
 	}
 	if err != nil {
 		c.stats.RefusedHeld++
 		return func() {}, err
 	}
-	a.held++
-	c.held++
+	a.held += places
+	c.held += places
 	return sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()
-		a.held--
-		c.held--
+		a.held -= places
+		c.held -= places
 	}), nil
 }
 

@@ -19,8 +19,10 @@ import (
 )
 
 var (
-	inAll      = []string{"all"}
-	createOnly = []string{"create"}
+	inAll        = []string{"all"}
+	createOnly   = []string{"create"}
+	connectVerbs = []string{"create", "get"} // of what needs another protocol
+	proxyVerbs   = []string{"create", "delete", "get", "patch", "update"}
 )
 
 func coreSub(name, kind string, verbs []string) Subresource {
@@ -67,7 +69,7 @@ func coreTypes() []*Type {
 		}),
 		kind[corev1.Node](Type{
 			Resource: "nodes", Prefix: "minions", ShortNames: []string{"no"}, CreatesStatus: true, // a kubelet registers with it
-			Subresources: []Subresource{status}, Rules: cluster.Node(),
+			Subresources: []Subresource{coreSub("proxy", "NodeProxyOptions", proxyVerbs), status}, Rules: cluster.Node(),
 			FieldNames: []string{"spec.unschedulable"},
 			Fields: selectable(func(n *corev1.Node) map[string]string {
 				return map[string]string{"spec.unschedulable": strconv.FormatBool(n.Spec.Unschedulable)}
@@ -111,7 +113,7 @@ func coreTypes() []*Type {
 			Rules:    network.Service(),
 			Resource: "services", ReturnsDeleted: true, Prefix: "services/specs", Namespaced: true, ShortNames: []string{"svc"}, Categories: inAll,
 			Verbs: allVerbs, ValidName: validation.NameIsDNSLabel, CreateOnUpdate: true,
-			Subresources: []Subresource{status}, onUpdate: updateService,
+			Subresources: []Subresource{coreSub("proxy", "ServiceProxyOptions", proxyVerbs), status}, onUpdate: updateService,
 			FieldNames: []string{"spec.clusterIP", "spec.type"},
 			Fields: selectable(func(s *corev1.Service) map[string]string {
 				return map[string]string{"spec.clusterIP": s.Spec.ClusterIP, "spec.type": string(s.Spec.Type)}
@@ -124,9 +126,14 @@ func podType() *Type {
 	return kind[corev1.Pod](Type{
 		Resource: "pods", ReturnsDeleted: true, Prefix: "pods", Namespaced: true, ShortNames: []string{"po"}, Categories: inAll, HasGeneration: true,
 		Subresources: []Subresource{
+			coreSub("attach", "PodAttachOptions", connectVerbs),
 			coreSub("binding", "Binding", createOnly),
 			{Name: "ephemeralcontainers", Verbs: statusVerbs},
 			{Name: "eviction", Verbs: createOnly, Kind: policyv1.SchemeGroupVersion.WithKind("Eviction")},
+			coreSub("exec", "PodExecOptions", connectVerbs),
+			{Name: "log", Verbs: []string{"get"}},
+			coreSub("portforward", "PodPortForwardOptions", connectVerbs),
+			coreSub("proxy", "PodProxyOptions", proxyVerbs),
 			{Name: "resize", Verbs: statusVerbs},
 			status,
 		},

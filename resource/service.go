@@ -56,6 +56,9 @@ type Config struct {
 	Components []Component
 	// EventTTL is how long events are kept; 0 means forever.
 	EventTTL time.Duration
+	// KubeletAddressTypes are the types of node addresses by which kubelets are connected to, the first that a node has; none means
+	// [DefaultKubeletAddressTypes].
+	KubeletAddressTypes []string
 	// Now is the clock of creation and deletion times; nil means time.Now.
 	Now func() time.Time
 }
@@ -84,6 +87,9 @@ const yamlAtOnce = 2
 func NewService(c Config) *Service {
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if len(c.KubeletAddressTypes) == 0 {
+		c.KubeletAddressTypes = DefaultKubeletAddressTypes()
 	}
 	s := &Service{Config: c, caches: map[string]*store.Cache{}, yaml: make(chan struct{}, yamlAtOnce), owners: newOwners(c.Table)}
 	for _, t := range c.Table.Types() {

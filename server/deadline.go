@@ -19,7 +19,9 @@ const timeToRefuse = 5 * time.Second
 // limitBody bounds the body. It changes the exchange's own copy of the request: in its own, net/http must find the body that
 // it made, or it resets a connection with an unread body before the client has seen the answer.
 func (x *exchange) limitBody() {
-	x.r.Body = http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, MaxBodyBytes)
+	if !streamsBody(x.info) {
+		x.r.Body = http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, MaxBodyBytes)
+	}
 	if x.r.ProtoMajor != 2 && x.r.ContentLength != 0 {
 		x.body = &trackedBody{ReadCloser: x.r.Body}
 		x.r.Body = x.body

@@ -191,11 +191,7 @@ func isLongRunning(info api.RequestInfo) bool {
 	if info.Verb == "watch" {
 		return true
 	}
-	switch info.Subresource {
-	case "attach", "exec", "log", "portforward", "proxy":
-		return true
-	}
-	return false
+	return connects(info)
 }
 
 // limitPeer bounds what the address may ask. Health probes that find it exhausted have a small lane of their own.
@@ -352,6 +348,9 @@ func (x *exchange) authorize() (err error) {
 	began := time.Now()
 	defer func() { x.s.metrics.stages.authorized(err, time.Since(began)) }()
 	x.permit, err = x.s.cfg.Authorizer.Permit(x.r.Context(), x.user, x.info)
+	if err == nil && createsSession(x.info) && x.info.Verb != "create" {
+		err = x.authorizeCreate()
+	}
 	switch {
 	case err == nil:
 		x.record.Annotate(audit.AnnotationDecision, "allow")
@@ -364,9 +363,18 @@ func (x *exchange) authorize() (err error) {
 	return err
 }
 
+// authorizeCreate asks for the right to create as well, for a request that creates something under another verb. The permit stays the one for
+// the verb that the request has.
+func (x *exchange) authorizeCreate() error {
+	create := x.info
+	create.Verb = "create"
+	_, err := x.s.cfg.Authorizer.Permit(x.r.Context(), x.user, create)
+	return err
+}
+
 // handle answers. The body is looked at here for the first time.
 func (x *exchange) handle() error {
-	if x.r.ContentLength > MaxBodyBytes {
+	if x.r.ContentLength > MaxBodyBytes && !streamsBody(x.info) {
 		return &http.MaxBytesError{Limit: MaxBodyBytes}
 	}
 	defer x.s.metrics.begin(x.info, x.longRunning)()

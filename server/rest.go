@@ -35,6 +35,8 @@ type REST struct {
 	items   bufferPool // for single objects
 	zippers sync.Pool  // of *gzip.Writer
 	events  watchMetrics
+
+	backends Backends // nil means that nothing is connected to
 }
 
 // NewREST serves the resources of the service.
@@ -68,6 +70,9 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	}
 	if t.Deprecated != "" {
 		warningsOf(r.Context()).Add(t.Deprecated)
+	}
+	if connects(info) {
+		return c.connect()
 	}
 	if r.Method == http.MethodHead {
 		return api.MethodNotAllowed()

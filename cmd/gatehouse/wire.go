@@ -191,7 +191,7 @@ func (p *parts) makeResources(context.Context) error {
 		Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain, Rules: p.modes,
 		Components: []resource.Component{{Name: "etcd-0", Check: p.checkEtcd}},
 		Issuer:     tokenIssuer{issuer}, Reviewer: tokenReviewer{p.authn}, EventTTL: p.options.EventTTL,
-		Allocator: p.makeAllocator(),
+		Allocator: p.makeAllocator(), KubeletAddressTypes: p.options.Kubelets.AddressTypes,
 	})
 	find.service = p.resources
 	return nil
@@ -271,6 +271,11 @@ func (p *parts) makeServer(context.Context) error {
 	registry := prometheus.NewRegistry()
 	rest, storage := server.NewREST(p.resources), resource.NewStorageMetrics(p.resources)
 	rest.MinWatch = o.Transport.MinRequestTimeout
+	backends, err := p.makeBackends()
+	if err != nil {
+		return err
+	}
+	rest.ConnectTo(backends)
 	p.mirror.Etcd().Observe(storage.Observe)
 	observed := []prometheus.Collector{p.engine, peers, clients, rest, storage}
 	if p.log != nil {

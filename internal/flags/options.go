@@ -136,6 +136,9 @@ type Options struct {
 	// RequestTimeout bounds every request but the long-running ones. It is at least a second.
 	RequestTimeout time.Duration
 
+	// Kubelets says how kubelets are connected to.
+	Kubelets Kubelets
+
 	// ServiceClusterIPRanges are where the addresses of services are taken from: one range, or one of each family.
 	ServiceClusterIPRanges []netip.Prefix
 	// ServiceNodePorts are the ports of all nodes that services may be given. It is not empty and ends at 65535 or before.

@@ -67,6 +67,7 @@ func differing(p Profile) map[string]string {
 			"anonymous-auth":     "true",
 			"authorization-mode": AlwaysAllow,
 			"service-account-extend-token-expiration": "true",
+			"kubelet-allow-loopback":                  "true",
 			"peer-rate-limit":                         "0",
 			"client-rate-limit":                       "0",
 		}
@@ -79,6 +80,7 @@ func differing(p Profile) map[string]string {
 		"anonymous-auth":     "health",
 		"authorization-mode": Node + "," + RBAC,
 		"service-account-extend-token-expiration": "false",
+		"kubelet-allow-loopback":                  "false",
 		"peer-rate-limit":                         "5000",
 		"client-rate-limit":                       "500",
 	}

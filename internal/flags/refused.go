@@ -154,8 +154,7 @@ func refusedFlags() []string {
 
 		debug-socket-path egress-selector-config-file tracing-config-file
 
-		kubelet-client-certificate kubelet-client-key kubelet-certificate-authority kubelet-preferred-address-types
-		kubelet-timeout kubelet-port kubelet-read-only-port
+		kubelet-port kubelet-read-only-port
 
 		peer-ca-file peer-advertise-ip peer-advertise-port
 

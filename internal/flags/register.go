@@ -42,6 +42,7 @@ func (s *Set) registerAll() {
 	})
 	s.group("Limits", func(fs *pflag.FlagSet) { registerLimits(fs, o) })
 	s.group("Audit", func(fs *pflag.FlagSet) { registerAudit(fs, o) })
+	s.group("Kubelet", func(fs *pflag.FlagSet) { registerKubelets(fs, &o.Kubelets) })
 	s.group("Cluster", func(fs *pflag.FlagSet) { registerCluster(fs, o) })
 	s.group("API", func(fs *pflag.FlagSet) { registerSwitches(fs, &s.switched) })
 	s.group("Logging", func(fs *pflag.FlagSet) {

@@ -54,6 +54,7 @@ func (o *Options) Validate() error {
 	o.validateAudit(&f)
 	o.validateLimits(&f)
 	o.validateCluster(&f)
+	o.Kubelets.validate(&f)
 	switch o.Profile {
 	case Hardened:
 		o.validateHardened(&f)

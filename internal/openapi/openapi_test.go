@@ -133,12 +133,30 @@ func expected(types []*resource.Type) operations {
 			if s.Kind.Kind != "" {
 				of = kind{s.Kind.Group, s.Kind.Version, s.Kind.Kind}
 			}
+			if s.Name != "log" && resource.Connects(ty.Group, ty.Resource, s.Name) {
+				connections(ops, object+"/"+s.Name, of)
+				continue
+			}
 			for _, verb := range s.Verbs {
 				ops[method(verb)+" "+object+"/"+s.Name] = operation{method(verb), of}
 			}
 		}
 	}
 	return ops
+}
+
+// connections adds the operations of a subresource that leads to something that runs.
+func connections(ops operations, path string, of kind) {
+	for _, m := range []string{"get", "post"} {
+		ops[m+" "+path] = operation{"connect", of}
+	}
+	if !strings.HasSuffix(path, "/proxy") {
+		return
+	}
+	for _, m := range []string{"get", "post", "put", "patch", "delete", "head", "options"} {
+		ops[m+" "+path] = operation{"connect", of}
+		ops[m+" "+path+"/{path}"] = operation{"connect", of}
+	}
 }
 
 func method(verb string) string {

@@ -121,7 +121,7 @@ func servedKinds(table *resource.Table) (names []string, kinds map[schema.GroupV
 			return nil, nil, err
 		}
 		for _, s := range t.Subresources {
-			if s.Kind.Kind == "" {
+			if s.Kind.Kind == "" || resource.Connects(t.Group, t.Resource, s.Name) {
 				continue
 			}
 			if err := add(s.Kind); err != nil {

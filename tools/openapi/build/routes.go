@@ -50,6 +50,10 @@ func versionRoutes(table *resource.Table, gv schema.GroupVersion) ([]*route, err
 		routes = append(routes, r.objectRoutes()...)
 		routes = append(routes, r.watchRoutes(root)...)
 		for _, s := range t.Subresources {
+			if resource.Connects(t.Group, t.Resource, s.Name) {
+				routes = append(routes, r.connectRoutes(s)...)
+				continue
+			}
 			sub, err := r.subresourceRoutes(s)
 			if err != nil {
 				return nil, fmt.Errorf("%s/%s: %w", t.GVR(), s.Name, err)
