@@ -44,7 +44,7 @@ var minimal = map[string]string{
 	"ServiceCIDR":                      `,"spec":{"cidrs":["192.0.2.0/28"]}`,
 	"EndpointSlice":                    `,"addressType":"IPv4","endpoints":[]`,
 	"ValidatingAdmissionPolicy":        `,"spec":{"failurePolicy":"Fail","matchConstraints":{"resourceRules":[{"operations":["CREATE"],"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"]}]},"validations":[{"expression":"true"}]}`,
-	"MutatingAdmissionPolicy":          `,"spec":{"failurePolicy":"Fail","reinvocationPolicy":"Never","matchConstraints":{"resourceRules":[{"operations":["CREATE"],"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"]}]},"mutations":[{"patchType":"JSONPatch","jsonPatch":{"expression":"[]"}}]}`,
+	"MutatingAdmissionPolicy":          `,"spec":{"failurePolicy":"Fail","reinvocationPolicy":"Never","matchConstraints":{"resourceRules":[{"operations":["CREATE"],"apiGroups":[""],"apiVersions":["v1"],"resources":["pods"]}]},"mutations":[{"patchType":"JSONPatch","jsonPatch":{"expression":"[JSONPatch{op: \"remove\", path: \"/metadata/labels/x\"}]"}}]}`,
 	"ValidatingAdmissionPolicyBinding": `,"spec":{"policyName":"p","validationActions":["Deny"]}`,
 	"MutatingAdmissionPolicyBinding":   `,"spec":{"policyName":"p"}`,
 	"PersistentVolumeClaim":            `,"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}`,
