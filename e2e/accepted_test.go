@@ -48,11 +48,9 @@ func acceptedTexts() []divergence {
 		accept(`^answer to (another kind|another version|a delete with another kind|a JSON patch that is no array)\.body\.message$`, goTypes),
 		accept(`^answer to impersonation of groups alone\.body\.message$`, goTypes),
 		accept(`^answer to a merge (with an unknown field, strict|of another kind|of another type)\.body`, "the object is not repeated in the message"),
-		accept(`^answer to a strategic merge that is broken\.body\.message$`, own),
 		accept(`^answer to (a limit that is no number|a list at a version that is none|a page after garbage)\.body\.message$`, own),
 		accept(`^answer to a delete of another (uid|version)\.body`, own),
 		accept(`^answer to another uid\.body\.message$`, own),
-		accept(`^answer to a review of a forged token\.body\.status\.error$`, own),
 		accept(`^answer to an answer in YAML\.body$`, "managedFields are not kept yet, and YAML is compared as text"),
 	}
 }

@@ -79,7 +79,9 @@ func startOracle(t *testing.T) *oracle {
 	}
 	kube, kubeEtcd := startKube(t, "--token-auth-file="+tokens)
 	etcd := startEtcd(t)
-	ours := startGatehouse(t, cluster.GatehouseOptions{EtcdURL: etcd.URL, Args: []string{"--token-auth-file=" + tokens}})
+	// The reference has no controller manager beside it, so nothing does here what one would.
+	args := []string{"--token-auth-file=" + tokens, "--standalone-loops=false"}
+	ours := startGatehouse(t, cluster.GatehouseOptions{EtcdURL: etcd.URL, Args: args})
 	return &oracle{kube: newSide(t, kube, kubeEtcd), ours: newSide(t, ours, etcd)}
 }
 
