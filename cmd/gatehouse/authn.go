@@ -11,6 +11,7 @@ import (
 	"github.com/gatehouse/gatehouse/authn"
 	"github.com/gatehouse/gatehouse/authn/bootstrap"
 	"github.com/gatehouse/gatehouse/authn/clientcert"
+	"github.com/gatehouse/gatehouse/authn/oidc"
 	"github.com/gatehouse/gatehouse/authn/requestheader"
 	"github.com/gatehouse/gatehouse/authn/revocation"
 	"github.com/gatehouse/gatehouse/authn/serviceaccount"
@@ -28,7 +29,8 @@ type authentication struct {
 	clientCAs       []*clientcert.Authenticator
 	proxies         *frontProxies // nil if none is believed
 	tokenUse        tokenUse
-	revocation      *revocation.Lists // nil if nothing is revoked
+	oidc            *oidc.Authenticator // nil if there are no issuers
+	revocation      *revocation.Lists   // nil if nothing is revoked
 }
 
 // makeAuthentication fills the chain in the order of kube-apiserver: front proxies, client certificates, then tokens, those that are
@@ -36,7 +38,7 @@ type authentication struct {
 func (p *parts) makeAuthentication(ctx context.Context) error {
 	for _, make := range []func(context.Context) error{
 		p.openClientCAs, p.makeRequestHeader, p.addClientCAs, p.makeTokenFile, p.makeAccountTokens, p.makeBootstrapTokens,
-		p.makeTokenWebhook, p.makeRevocation,
+		p.makeOIDC, p.makeTokenWebhook, p.makeRevocation,
 	} {
 		if err := make(ctx); err != nil {
 			return err

@@ -212,6 +212,8 @@ func TestStartRefusesAuthentication(t *testing.T) {
 	if err := os.WriteFile(text, []byte("not PEM"), 0o600); err != nil {
 		t.Fatal(err)
 	}
+	anonymous := filepath.Join(t.TempDir(), "anonymous")
+	writeTestFile(t, anonymous, "apiVersion: apiserver.config.k8s.io/v1\nkind: AuthenticationConfiguration\njwt: []\nanonymous: {enabled: true}\n")
 	tests := map[string]struct {
 		args []string
 		says []string
@@ -223,8 +225,16 @@ func TestStartRefusesAuthentication(t *testing.T) {
 		"no authority of proxies": {
 			[]string{"--requestheader-client-ca-file=" + none, "--requestheader-allowed-names=p"}, []string{"--requestheader-client-ca-file", none},
 		},
-		"a list of what is revoked that is none": {[]string{"--client-crl-file=" + text}, []string{"--client-crl-file", text}},
-		"a deny list that is none":               {[]string{"--deny-list-file=" + text}, []string{"--deny-list-file", text}},
+		"a list of what is revoked that is none":       {[]string{"--client-crl-file=" + text}, []string{"--client-crl-file", text}},
+		"a deny list that is none":                     {[]string{"--deny-list-file=" + text}, []string{"--deny-list-file", text}},
+		"an authentication configuration that is none": {[]string{"--authentication-config=" + text}, []string{"--authentication-config", text}},
+		"anonymous requests twice": {
+			[]string{"--authentication-config=" + anonymous, "--anonymous-auth=false"},
+			[]string{"--authentication-config: anonymous: Forbidden: --anonymous-auth flag cannot be set"},
+		},
+		"an issuer whose authority is not there": {
+			[]string{"--oidc-issuer-url=https://a", "--oidc-client-id=b", "--oidc-ca-file=" + none}, []string{"--oidc-ca-file", none},
+		},
 		"a kubeconfig that is none": {
 			[]string{"--authentication-token-webhook-config-file=" + text}, []string{"--authentication-token-webhook-config-file", text},
 		},

@@ -325,6 +325,7 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 	group.Go(func() error { return ended(p.reloadFiles(loops)) })
 	group.Go(func() error { return ended(p.recordTokenUse(loops)) })
 	group.Go(func() error { return ended(p.watchCredentials(loops)) })
+	group.Go(func() error { return ended(p.followIssuers(loops)) })
 	if p.options.PolicyDir != "" {
 		group.Go(func() error { return ended(p.engine.Watch(loops, p.options.PolicyDir)) })
 	}

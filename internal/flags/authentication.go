@@ -51,6 +51,9 @@ func registerAuthentication(fs *pflag.FlagSet, o *Options) {
 	fs.BoolVar(&o.BootstrapTokenAuth, "enable-bootstrap-token-auth", false,
 		"accept the tokens in Secrets of type bootstrap.kubernetes.io/token in kube-system, with which machines join")
 	registerRequestHeader(fs, &o.RequestHeader)
+	fs.StringVar(&o.AuthenticationConfigFile, "authentication-config", "",
+		"AuthenticationConfiguration: issuers of JSON Web Tokens, and who may be anonymous; instead of --oidc-*, and of --anonymous-auth if it says so")
+	registerOIDC(fs, &o.OIDC)
 	w := &o.TokenWebhook
 	fs.StringVar(&w.ConfigFile, "authentication-token-webhook-config-file", "", "kubeconfig of a service that is asked about bearer tokens nobody else knows")
 	fs.StringVar(&w.Version, "authentication-token-webhook-version", "v1beta1", "version of TokenReview that the service speaks: v1 or v1beta1")

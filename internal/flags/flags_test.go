@@ -103,6 +103,7 @@ func TestEnvtestStarts(t *testing.T) {
 		ServiceClusterIPRanges:              []netip.Prefix{netip.MustParsePrefix("10.0.0.0/24")},
 		ServiceNodePorts:                    utilnet.PortRange{Base: 30000, Size: 2768},
 		EndpointReconciler:                  flags.ReconcilerLease,
+		OIDC:                                flags.OIDC{UsernameClaim: "sub", SigningAlgs: []string{"RS256"}},
 		TokenWebhook:                        flags.TokenWebhook{Version: "v1beta1", CacheTTL: 2 * time.Minute},
 		Anonymous:                           flags.AnonymousAny,
 		ServiceAccountExtendTokenExpiration: true,
@@ -171,8 +172,8 @@ func TestRefusals(t *testing.T) {
 		{"an unknown shorthand", []string{"-x"}, []string{"unknown flag -x"}},
 		{
 			"a flag of kube-apiserver that would be ignored",
-			[]string{"--oidc-issuer-url=https://x", "--encryption-provider-config", "f"},
-			[]string{"--oidc-issuer-url: not implemented yet", "--encryption-provider-config: not implemented yet"},
+			[]string{"--service-account-signing-endpoint=https://x", "--encryption-provider-config", "f"},
+			[]string{"--service-account-signing-endpoint: not implemented yet", "--encryption-provider-config: not implemented yet"},
 		},
 		{
 			"a boolean that is not implemented does not swallow the next argument",

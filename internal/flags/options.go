@@ -87,6 +87,12 @@ type Options struct {
 	BootstrapTokenAuth bool
 	// RequestHeader says which front proxies are believed.
 	RequestHeader RequestHeader
+	// AuthenticationConfigFile is an AuthenticationConfiguration. Empty means none.
+	AuthenticationConfigFile string
+	// OIDC is an issuer of tokens; there is none with AuthenticationConfigFile.
+	OIDC OIDC
+	// AnonymousGiven says that Anonymous was asked for, rather than being the default.
+	AnonymousGiven bool
 	// TokenWebhook says which service is asked about tokens.
 	TokenWebhook TokenWebhook
 	// APIAudiences are the audiences that a token must name at least one of. Empty means ServiceAccountIssuers.

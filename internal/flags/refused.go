@@ -137,8 +137,6 @@ func refusedFlags() []string {
 	return strings.Fields(`
 		etcd-servers-overrides encryption-provider-config
 
-		authentication-config  oidc-issuer-url oidc-client-id oidc-ca-file oidc-username-claim
-		oidc-username-prefix oidc-groups-claim oidc-groups-prefix oidc-signing-algs oidc-required-claim
 		service-account-signing-endpoint
 
 		authorization-policy-file

@@ -89,6 +89,7 @@ func (s *Set) Options() (opts *Options, notes []string, err error) {
 
 // settle fills in what depends on more than one flag.
 func (s *Set) settle(o *Options) (notes []string) {
+	o.AnonymousGiven = s.all.Changed("anonymous-auth")
 	if o.AuditLogPath == "" && o.DataDir != "" && !s.all.Changed("audit-log-path") && o.Profile == Hardened {
 		o.AuditLogPath = DefaultAuditLog(o.DataDir)
 	}

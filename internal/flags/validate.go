@@ -50,6 +50,7 @@ func (o *Options) Validate() error {
 	o.validateJWKSURI(&f)
 	o.validateRequestHeader(&f)
 	o.validateTokenWebhook(&f)
+	o.validateOIDC(&f)
 	o.validateModes(&f)
 	o.validateAudit(&f)
 	o.validateLimits(&f)

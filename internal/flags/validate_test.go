@@ -90,6 +90,24 @@ func TestValidateRefuses(t *testing.T) {
 		{"an empty audience", flags.Hardened, func(o *flags.Options) { o.APIAudiences = []string{""} }, "api-audiences", "empty"},
 		{"tokens that end at once", flags.Hardened, func(o *flags.Options) { o.ServiceAccountMaxTokenExpiration = time.Minute }, "service-account-max-token-expiration", "1h"},
 		{"keys that verify nothing we sign", flags.Hardened, func(o *flags.Options) { o.ServiceAccountKeyFiles = []string{"k"} }, "service-account-key-file", "signing-key-file is required"},
+		{"an issuer without an audience", flags.Hardened, func(o *flags.Options) { o.OIDC.IssuerURL = "https://a" }, "oidc-issuer-url", "must be specified together"},
+		{"an issuer in clear", flags.Hardened, func(o *flags.Options) {
+			o.OIDC = flags.OIDC{IssuerURL: "http://a", ClientID: "b", UsernameClaim: "sub", SigningAlgs: []string{"RS256"}}
+		}, "oidc-issuer-url", "must be https"},
+		{"a symmetric algorithm", flags.Hardened, func(o *flags.Options) {
+			o.OIDC = flags.OIDC{IssuerURL: "https://a", ClientID: "b", UsernameClaim: "sub", SigningAlgs: []string{"HS256"}}
+		}, "oidc-signing-algs", "HS256"},
+		{"issuers from two sides", flags.Hardened, func(o *flags.Options) {
+			o.AuthenticationConfigFile = "c"
+			o.OIDC = flags.OIDC{IssuerURL: "https://a", ClientID: "b", UsernameClaim: "sub", SigningAlgs: []string{"RS256"}}
+		}, "authentication-config", "mutually exclusive"},
+		{"an unknown version of reviews", flags.Hardened, func(o *flags.Options) {
+			o.TokenWebhook = flags.TokenWebhook{ConfigFile: "c", Version: "v2"}
+		}, "authentication-token-webhook-version", "unsupported authentication webhook version"},
+		{"proxies by any name", flags.Hardened, func(o *flags.Options) { o.RequestHeader.ClientCAFile = "c" }, "requestheader-allowed-names", "hardened"},
+		{"an empty header", flags.Compatible, func(o *flags.Options) { o.RequestHeader.UsernameHeaders = []string{" "} }, "requestheader-username-headers", "empty value"},
+		{"uids in a header that nobody knows", flags.Compatible, func(o *flags.Options) { o.RequestHeader.UIDHeaders = []string{"X-Uid"} }, "requestheader-uid-headers", "X-Remote-Uid"},
+		{"keys in clear", flags.Compatible, func(o *flags.Options) { o.ServiceAccountJWKSURI = "http://a/b" }, "service-account-jwks-uri", "requires https scheme"},
 		{"nobody decides", flags.Hardened, func(o *flags.Options) { o.AuthorizationModes = nil }, "authorization-mode", "required"},
 		{"an unknown mode", flags.Hardened, func(o *flags.Options) { o.AuthorizationModes = []string{"Frob"} }, "authorization-mode", "Frob: no such mode"},
 		{"a mode twice", flags.Hardened, func(o *flags.Options) { o.AuthorizationModes = []string{"RBAC", "RBAC"} }, "authorization-mode", "twice"},
