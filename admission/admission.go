@@ -6,6 +6,7 @@
 package admission
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -137,10 +138,7 @@ func (a *Attributes) displayName() string {
 	if err != nil {
 		return ""
 	}
-	if m.GetName() != "" {
-		return m.GetName()
-	}
-	return m.GetGenerateName()
+	return cmp.Or(m.GetName(), m.GetGenerateName(), "Unknown") // as kube-apiserver calls it
 }
 
 // Forbidden is 403 for the object under admission.

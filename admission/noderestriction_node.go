@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/gatehouse/gatehouse/rules"
 )
@@ -116,7 +117,7 @@ func checkClaim(a *Attributes, node string) error {
 // withoutReport is a copy of the claim without what a node may write, and without what changes with every write.
 func withoutReport(c *corev1.PersistentVolumeClaim) *corev1.PersistentVolumeClaim {
 	c = c.DeepCopy()
-	c.ResourceVersion, c.ManagedFields = "", nil
+	c.TypeMeta, c.ResourceVersion, c.ManagedFields = metav1.TypeMeta{}, "", nil
 	c.Status.Capacity, c.Status.Conditions = nil, nil
 	c.Status.AllocatedResources, c.Status.AllocatedResourceStatuses = nil, nil
 	return c

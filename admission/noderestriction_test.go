@@ -275,7 +275,7 @@ func TestNodeRestrictionOnClaims(t *testing.T) {
 		return about[corev1.PersistentVolumeClaim](t, admission.Update, "persistentvolumeclaims/status", "c", claim, now)
 	}
 	runRestriction(t, "ns", []restrictionCase{
-		{"its size", update(`{metadata: {name: c}, status: {phase: Bound, capacity: {storage: 2Gi}, conditions: [{type: Resizing, status: "True"}], allocatedResources: {storage: 2Gi}}}`), ""},
+		{"its size", update(`{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {name: c}, status: {phase: Bound, capacity: {storage: 2Gi}, conditions: [{type: Resizing, status: "True"}], allocatedResources: {storage: 2Gi}}}`), ""},
 		{"the spec", about[corev1.PersistentVolumeClaim](t, admission.Update, "persistentvolumeclaims", "c", claim, claim), "may only update PVC status"},
 		{"deleting it", about[corev1.PersistentVolumeClaim](t, admission.Delete, "persistentvolumeclaims", "c", claim, ""), "may only update PVC status"},
 	})

@@ -202,20 +202,20 @@ func rbacTypes() []*Type {
 
 func storageTypes() []*Type {
 	return inGroup("storage.k8s.io", "v1",
-		kind[storagev1.CSIDriver](Type{Rules: storage.CSIDriver(), Resource: "csidrivers", Prefix: "csidrivers", NeedsRevision: true}),
-		kind[storagev1.CSINode](Type{Rules: storage.CSINode(), Resource: "csinodes", Prefix: "csinodes", NeedsRevision: true}),
+		kind[storagev1.CSIDriver](Type{Rules: storage.CSIDriver(), Resource: "csidrivers", ReturnsDeleted: true, Prefix: "csidrivers", NeedsRevision: true}),
+		kind[storagev1.CSINode](Type{Rules: storage.CSINode(), Resource: "csinodes", ReturnsDeleted: true, Prefix: "csinodes", NeedsRevision: true}),
 		kind[storagev1.CSIStorageCapacity](Type{
 			Rules:    storage.CSIStorageCapacity(),
 			Resource: "csistoragecapacities", Prefix: "csistoragecapacities", Namespaced: true, NeedsRevision: true,
 		}),
-		kind[storagev1.StorageClass](Type{Rules: storage.StorageClass(), Resource: "storageclasses", Prefix: "storageclasses", ShortNames: []string{"sc"}}),
+		kind[storagev1.StorageClass](Type{Rules: storage.StorageClass(), Resource: "storageclasses", ReturnsDeleted: true, Prefix: "storageclasses", ShortNames: []string{"sc"}}),
 		kind[storagev1.VolumeAttachment](Type{
 			Rules:    storage.VolumeAttachment(),
-			Resource: "volumeattachments", Prefix: "volumeattachments", Subresources: withStatus, NeedsRevision: true,
+			Resource: "volumeattachments", ReturnsDeleted: true, Prefix: "volumeattachments", Subresources: withStatus, NeedsRevision: true,
 		}),
 		kind[storagev1.VolumeAttributesClass](Type{
 			Rules:    storage.VolumeAttributesClass(),
-			Resource: "volumeattributesclasses", Prefix: "volumeattributesclasses", ShortNames: []string{"vac"},
+			Resource: "volumeattributesclasses", ReturnsDeleted: true, Prefix: "volumeattributesclasses", ShortNames: []string{"vac"},
 		}),
 	)
 }
@@ -297,19 +297,19 @@ func resourceTypes() []*Type {
 	return inGroup("resource.k8s.io", "v1",
 		kind[resourcev1.DeviceClass](Type{
 			Rules: storage.DeviceClass(), ValidName: storage.DeviceClassName,
-			Resource: "deviceclasses", Prefix: "deviceclasses", HasGeneration: true,
+			Resource: "deviceclasses", ReturnsDeleted: true, Prefix: "deviceclasses", HasGeneration: true,
 		}),
 		kind[resourcev1.ResourceClaim](Type{
 			Rules:    storage.ResourceClaim(),
-			Resource: "resourceclaims", Prefix: "resourceclaims", Namespaced: true, Subresources: withStatus, guard: guardClaim,
+			Resource: "resourceclaims", ReturnsDeleted: true, Prefix: "resourceclaims", Namespaced: true, Subresources: withStatus, guard: guardClaim,
 		}),
 		kind[resourcev1.ResourceClaimTemplate](Type{
 			Rules:    storage.ResourceClaimTemplate(),
-			Resource: "resourceclaimtemplates", Prefix: "resourceclaimtemplates", Namespaced: true, guard: guardClaimTemplate,
+			Resource: "resourceclaimtemplates", ReturnsDeleted: true, Prefix: "resourceclaimtemplates", Namespaced: true, guard: guardClaimTemplate,
 		}),
 		kind[resourcev1.ResourceSlice](Type{
 			Rules:    storage.ResourceSlice(),
-			Resource: "resourceslices", Prefix: "resourceslices", HasGeneration: true, FieldNames: []string{"spec.nodeName", "spec.driver"},
+			Resource: "resourceslices", ReturnsDeleted: true, Prefix: "resourceslices", HasGeneration: true, FieldNames: []string{"spec.nodeName", "spec.driver"},
 			Fields: selectable(func(s *resourcev1.ResourceSlice) map[string]string {
 				node := ""
 				if s.Spec.NodeName != nil {

@@ -73,7 +73,11 @@ func TestNodesWriteTheirOwn(t *testing.T) {
 		_, rest, _ := strings.Cut(text, `"uid":"`)
 		uid[n], _, _ = strings.Cut(rest, `"`)
 	}
+	admin.must(t, "POST "+namespace+"/persistentvolumeclaims", `{"metadata":{"name":"c"},"spec":{"accessModes":["ReadWriteOnce"],"resources":{"requests":{"storage":"1Gi"}}}}`)
+	admin.must(t, "POST "+namespace+"/pods", `{"metadata":{"name":"with-claim"},"spec":{"nodeName":"n1","containers":[{"name":"c","image":"i"}],
+		"volumes":[{"name":"c","persistentVolumeClaim":{"claimName":"c"}}]}}`)
 	one.eventually(t, "GET "+namespace+"/pods/on-n1", http.StatusOK)
+	one.eventually(t, "GET "+namespace+"/persistentvolumeclaims/c", http.StatusOK)
 	token := func(n string) string {
 		return `{"spec":{"boundObjectRef":{"apiVersion":"v1","kind":"Pod","name":"on-` + n + `","uid":"` + uid[n] + `"}}}`
 	}
@@ -108,6 +112,8 @@ func TestNodesWriteTheirOwn(t *testing.T) {
 		{"POST " + namespace + "/serviceaccounts/sa/token", token("n2"), 403, "node requested token bound to a pod scheduled on a different node"},
 		{"POST " + namespace + "/serviceaccounts/sa/token", `{}`, 403, "node requested token not bound to a pod"},
 		{"POST " + namespace + "/serviceaccounts/sa/token", strings.Replace(token("n1"), `"spec":{`, `"spec":{"audiences":["bank"],`, 1), 403, `audience "bank" not found in pod spec volume, system:node:n1 is not authorized to request tokens for this audience`},
+		{"PATCH " + namespace + "/persistentvolumeclaims/c/status", `{"status":{"capacity":{"storage":"1Gi"}}}`, 200, ""},
+		{"PATCH " + namespace + "/persistentvolumeclaims/c", `{"metadata":{"labels":{"a":"b"}}}`, 403, "can only get individual resources of this type"},
 		{"POST /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", strings.ReplaceAll(lease, "n2", "n1"), 201, ""},
 		{"POST /apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases", lease, 403, "can only access node lease with the same name as the requesting node"},
 		{"POST /apis/storage.k8s.io/v1/csinodes", `{"metadata":{"name":"n2"},"spec":{"drivers":[]}}`, 403, "can only access CSINode with the same name as the requesting node"},
