@@ -113,9 +113,29 @@ func (s *Service) own(t *Type, subresource string, live, next fieldmanager.Objec
 	if live == nil {
 		live = t.New()
 	}
-	if err := m.Update(live, next, managerOf(w), s.now().Time); err != nil {
-		next.SetManagedFields(live.GetManagedFields())
+	shown := t.asShown(next)
+	if err := m.Update(live, shown, managerOf(w), s.now().Time); err != nil {
+		shown.SetManagedFields(live.GetManagedFields())
 	}
+	next.SetManagedFields(shown.GetManagedFields())
+}
+
+// asShown returns the object as it will be shown when it has been stored as another version: what the version that the client wrote has
+// no field for is in annotations, which the client comes to own. It returns the object itself where there is no other version.
+func (t *Type) asShown(o fieldmanager.Object) fieldmanager.Object {
+	served, ok := o.(Object)
+	if !ok || t.StoredAs == nil || reflect.TypeOf(o) != reflect.TypeOf(t.New()) {
+		return o
+	}
+	stored, err := t.StoredAs.ToStored(served.DeepCopyObject().(Object))
+	if err != nil {
+		return o // The write is refused for it later.
+	}
+	shown, err := t.StoredAs.FromStored(stored)
+	if err != nil {
+		return o
+	}
+	return shown
 }
 
 // managerOf is who a write is on account of: who the client says, or the program that its User-Agent names.

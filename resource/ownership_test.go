@@ -214,3 +214,18 @@ func TestTooLargeWithItsRecord(t *testing.T) {
 		t.Errorf("apply: %v", err)
 	}
 }
+
+// TestAnnotationsOfAnOlderVersionAreOwned guards what version 1 of autoscalers shows in annotations, as it has no field for it. The record is
+// that of kube-apiserver for the same request.
+func TestAnnotationsOfAnOlderVersionAreOwned(t *testing.T) {
+	c := start(t)
+	text := c.change(t, request{verb: "create", path: "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers", write: as("me"), body: `{
+		"metadata":{"name":"h"},
+		"spec":{"maxReplicas":3,"scaleTargetRef":{"kind":"Deployment","name":"d","apiVersion":"apps/v1"},"targetCPUUtilizationPercentage":50},
+		"status":{"currentReplicas":1,"desiredReplicas":2,"currentCPUUtilizationPercentage":40}}`})
+	want := []string{`me Update autoscaling/v1 {"f:metadata":{"f:annotations":{".":{},"f:autoscaling.alpha.kubernetes.io/current-metrics":{}}},` +
+		`"f:spec":{"f:maxReplicas":{},"f:minReplicas":{},"f:scaleTargetRef":{},"f:targetCPUUtilizationPercentage":{}}}`}
+	if diff := cmp.Diff(want, record(t, text)); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+}
