@@ -150,7 +150,7 @@ func Invalid(k schema.GroupKind, name string, errs field.ErrorList) *Error {
 	seen := make(map[string]bool, min(len(errs), MaxCauses))
 	total := 0
 	for i, err := range errs {
-		body := cutText(err.ErrorBody())
+		body := Shorten(err.ErrorBody(), MaxCauseBytes)
 		if total += len(body); i == MaxCauses || total > maxTextBytes {
 			texts = append(texts, fmt.Sprintf("and %d more", len(errs)-i))
 			break
@@ -158,7 +158,7 @@ func Invalid(k schema.GroupKind, name string, errs field.ErrorList) *Error {
 		e.Status.Details.Causes = append(e.Status.Details.Causes, metav1.StatusCause{
 			Type: metav1.CauseType(err.Type), Message: body, Field: err.Field,
 		})
-		if text := cutText(err.Error()); !seen[text] {
+		if text := Shorten(err.Error(), MaxCauseBytes); !seen[text] {
 			seen[text] = true
 			texts = append(texts, text)
 		}
@@ -169,14 +169,6 @@ func Invalid(k schema.GroupKind, name string, errs field.ErrorList) *Error {
 	}
 	e.Status.Message += ": " + all
 	return e
-}
-
-// cutText shortens the text of a cause to its bound without splitting a character.
-func cutText(s string) string {
-	if len(s) <= MaxCauseBytes {
-		return s
-	}
-	return strings.ToValidUTF8(s[:MaxCauseBytes], "") + "..."
 }
 
 // MethodNotAllowed is 405: the path does not have the method, or nothing has it. It does not repeat the method, which is text of

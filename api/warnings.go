@@ -2,7 +2,6 @@ package api
 
 import (
 	"slices"
-	"strings"
 	"sync"
 	"unicode/utf8"
 )
@@ -31,15 +30,7 @@ func (w *Warnings) Add(text string) {
 	if w == nil {
 		return
 	}
-	text = strings.Map(func(r rune) rune {
-		if r < 0x20 || r == 0x7f {
-			return ' '
-		}
-		return r
-	}, text)
-	if len(text) > MaxWarningBytes {
-		text = strings.ToValidUTF8(text[:MaxWarningBytes], "")
-	}
+	text = Cut(Line(text), MaxWarningBytes)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.list) < MaxWarnings && !slices.Contains(w.list, text) {

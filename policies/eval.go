@@ -12,6 +12,8 @@ import (
 	"github.com/open-policy-agent/opa/v1/metrics"
 	"github.com/open-policy-agent/opa/v1/topdown"
 	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/gatehouse/gatehouse/api"
 )
 
 // Bounds of what one review returns. Text beyond a bound is cut, violations beyond it are counted in one last message.
@@ -158,19 +160,9 @@ func (p *policy) violation(value ast.Value) (Violation, error) {
 	if v.Message == "" {
 		return v, errors.New("violation has no message")
 	}
-	v.Message, v.Field = cut(v.Message, MaxMessageBytes), cut(v.Field, MaxFieldBytes)
+	v.Message, v.Field = oneLine(v.Message, MaxMessageBytes), oneLine(v.Field, MaxFieldBytes)
 	return v, nil
 }
 
-// cut bounds s to n bytes at a rune boundary and replaces control characters, which could forge lines in logs and terminals.
-func cut(s string, n int) string {
-	if len(s) > n {
-		s = strings.ToValidUTF8(s[:n-3], "") + "..."
-	}
-	return strings.Map(func(r rune) rune {
-		if r < 0x20 || (r >= 0x7f && r < 0xa0) {
-			return ' '
-		}
-		return r
-	}, s)
-}
+// oneLine is a text of a policy's in at most n bytes, without what could forge lines.
+func oneLine(text string, n int) string { return api.Line(api.Shorten(text, n)) }

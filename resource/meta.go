@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/google/uuid"
@@ -34,9 +33,7 @@ const (
 const suffixLetters = "bcdfghjklmnpqrstvwxz2456789"
 
 func generateName(base string) (string, error) {
-	if len(base) > maxGeneratedLen-generatedSuffix {
-		base = strings.ToValidUTF8(base[:maxGeneratedLen-generatedSuffix], "")
-	}
+	base = api.Cut(base, maxGeneratedLen-generatedSuffix)
 	suffix := make([]byte, generatedSuffix)
 	for i := range suffix {
 		n, err := rand.Int(rand.Reader, big.NewInt(int64(len(suffixLetters))))

@@ -24,6 +24,11 @@ type StorageMetrics struct {
 	objects, counted, size *prometheus.Desc
 }
 
+// DurationBuckets are the bounds of histograms of durations, in seconds, as the reference has them: alerts name them.
+func DurationBuckets() []float64 {
+	return []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
+}
+
 type storageLabels struct{ group, resource string }
 
 // NewStorageMetrics describes the storage behind the service. Its Observe is what [store.Etcd] is to tell of operations.
@@ -35,7 +40,7 @@ func NewStorageMetrics(s *Service) *StorageMetrics {
 		failures: prometheus.NewCounterVec(prometheus.CounterOpts{Name: "etcd_request_errors_total", Help: "Operations on etcd that failed."}, labels),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "etcd_request_duration_seconds", Help: "Time of operations on etcd.",
-			Buckets: []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60},
+			Buckets: DurationBuckets(),
 		}, labels),
 		objects: prometheus.NewDesc("apiserver_storage_objects", "Objects stored, by resource.", []string{"resource"}, nil),
 		counted: prometheus.NewDesc("apiserver_resource_objects", "Objects stored, by group and resource.", []string{"group", "resource"}, nil),

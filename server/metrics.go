@@ -60,7 +60,7 @@ type series struct {
 
 // Buckets as the reference has them: alerts name their bounds.
 var (
-	requestBuckets   = []float64{.005, .025, .05, .1, .2, .4, .6, .8, 1, 1.25, 1.5, 2, 3, 4, 5, 6, 8, 10, 15, 20, 30, 45, 60}
+	requestBuckets   = resource.DurationBuckets()
 	objectiveBuckets = requestBuckets[2:]
 	sizeBuckets      = prometheus.ExponentialBuckets(1000, 10, 7)
 )

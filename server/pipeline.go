@@ -262,7 +262,7 @@ const annotationClientID = "server.gatehouse.dev/client-audit-id"
 func (x *exchange) beginAudit() (err error) {
 	request := audit.Request{
 		AuditID: x.auditID, User: x.user, Info: x.info, SourceIPs: sourceIPs(x.r.Header, x.peer),
-		UserAgent: cut(x.r.UserAgent(), maxUserAgent), Method: x.r.Method, RequestURI: x.r.RequestURI, Received: x.received,
+		UserAgent: api.Cut(x.r.UserAgent(), maxUserAgent), Method: x.r.Method, RequestURI: x.r.RequestURI, Received: x.received,
 	}
 	if x.who != nil {
 		request.AuthMethod = x.who.Method
@@ -272,7 +272,7 @@ func (x *exchange) beginAudit() (err error) {
 		return fmt.Errorf("begin the audit record: %w", err)
 	}
 	if id := x.r.Header.Get("Audit-Id"); id != "" {
-		x.record.Annotate(annotationClientID, cut(strings.ToValidUTF8(id, ""), maxClientID))
+		x.record.Annotate(annotationClientID, api.Cut(strings.ToValidUTF8(id, ""), maxClientID))
 	}
 	x.annotateCredential()
 	x.s.metrics.stages.audited.Inc()

@@ -9,20 +9,12 @@ import (
 	"net/http"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/yaml"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/resource"
-)
-
-// Bounds of the Warning headers of one answer, in bytes: past warningsTotal each text is cut to
-// warningShort, and none is sent that would take them over it again.
-const (
-	warningsTotal = 4 << 10
-	warningShort  = 256
 )
 
 // warningsKey is the context key of a request's warnings.
@@ -91,36 +83,12 @@ func (w *responseWriter) began() bool { return w.code != 0 }
 
 // addWarnings writes the texts as RFC 9110 warnings with code 299 and no agent.
 func addWarnings(h http.Header, texts []string) {
-	total, short := 0, false
 	for _, t := range texts {
-		total += len(t)
-	}
-	if short = total > warningsTotal; short {
-		total = 0
-	}
-	for _, t := range texts {
-		if short {
-			t = cut(t, warningShort)
-			if total += len(t); total > warningsTotal {
-				return
-			}
-		}
 		h.Add("Warning", `299 - "`+warningQuoter.Replace(t)+`"`)
 	}
 }
 
 var warningQuoter = strings.NewReplacer(`\`, `\\`, `"`, `\"`)
-
-// cut shortens s to at most n bytes without splitting a character.
-func cut(s string, n int) string {
-	if len(s) <= n {
-		return s
-	}
-	for n > 0 && !utf8.RuneStart(s[n]) {
-		n--
-	}
-	return s[:n]
-}
 
 // toError is api.ToError with the errors of net/http that a body can cause.
 func toError(err error) *api.Error {
