@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"strings"
@@ -95,12 +96,14 @@ func TestWatchOverSocket(t *testing.T) {
 	if err := conn.WriteMessage(websocket.PingMessage, []byte("x")); err != nil {
 		t.Fatal(err)
 	}
-	h.send(t, 201, "POST", configMaps, `{"metadata":{"name":"b"}}`)
-	nextEvent(t, conn, websocket.TextMessage)
-	select {
-	case <-pong:
-	default:
-		t.Error("a ping was not answered before the next event")
+	// Who reads pings is not who writes events, so some of these may come before the answer, which is read on the way to one of them.
+	const most = 100
+	for i := 0; len(pong) == 0 && i < most; i++ {
+		h.send(t, 201, "POST", configMaps, fmt.Sprintf(`{"metadata":{"name":"b%d"}}`, i))
+		nextEvent(t, conn, websocket.TextMessage)
+	}
+	if len(pong) == 0 {
+		t.Errorf("a ping was not answered while %d events came", most)
 	}
 }
 
