@@ -59,8 +59,8 @@ type Kinds interface {
 
 // Params reads the objects that bindings give to policies as parameters.
 type Params interface {
-	// Kind reports whether objects of the kind are served, and whether in namespaces.
-	Kind(kind schema.GroupVersionKind) (namespaced, served bool)
+	// Kind reports by which resource objects of the kind are served, if they are, and whether in namespaces.
+	Kind(kind schema.GroupVersionKind) (resource string, namespaced, served bool)
 	// Param returns one object, or nil if there is none. It is not changed.
 	Param(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (runtime.Object, error)
 	// Params returns the objects that a selector selects: in the namespace, or all where it is empty. They are not changed.

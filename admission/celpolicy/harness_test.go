@@ -81,8 +81,8 @@ func (world) Default(_ schema.GroupVersionKind, o runtime.Object) {
 	}
 }
 
-func (world) Kind(kind schema.GroupVersionKind) (namespaced, served bool) {
-	return true, kind == corev1.SchemeGroupVersion.WithKind("ConfigMap")
+func (world) Kind(kind schema.GroupVersionKind) (resource string, namespaced, served bool) {
+	return "configmaps", true, kind == corev1.SchemeGroupVersion.WithKind("ConfigMap")
 }
 
 func (w world) Param(ctx context.Context, kind schema.GroupVersionKind, namespace, name string) (runtime.Object, error) {

@@ -29,7 +29,7 @@ func (c *Config) paramTypeOf(k *admissionregistrationv1.ParamKind) (*paramType, 
 		return nil, nil
 	}
 	kind := schema.FromAPIVersionAndKind(k.APIVersion, k.Kind)
-	namespaced, served := c.Params.Kind(kind)
+	_, namespaced, served := c.Params.Kind(kind)
 	if !served {
 		return nil, fmt.Errorf("failed to find resource referenced by paramKind: '%v'", kind)
 	}

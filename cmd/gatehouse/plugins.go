@@ -31,7 +31,7 @@ func (p *parts) plugins(find *finder) []plugin {
 		finder: find, ranges: newLister(find, "", "limitranges"),
 		claims: newLister(find, resourcev1.GroupName, "resourceclaims"), device: newLister(find, resourcev1.GroupName, "deviceclasses"),
 	}
-	mutating, validating := p.celPolicies(find)
+	mutating, validating, grants := p.celPolicies(find)
 	charged := &quotas{parts: p, all: newLister(find, "", "resourcequotas")}
 	return []plugin{
 		{"", admission.NamespaceLifecycle{Namespaces: find}},
@@ -50,6 +50,7 @@ func (p *parts) plugins(find *finder) []plugin {
 		{"RuntimeClass", admission.RuntimeClass{Classes: kinds}},
 		{"", admission.Certificates{Authorizer: p.chain}},
 		{"DefaultIngressClass", admission.DefaultIngressClass{Classes: kinds}},
+		{"", grants},
 		{"MutatingAdmissionPolicy", mutating},
 		{"ValidatingAdmissionPolicy", validating},
 		{"", admission.Policies{Engine: p.engine, Namespaces: find}},

@@ -22,7 +22,7 @@ import (
 )
 
 // celPolicies are the plugins of the policies that are stored as objects.
-func (p *parts) celPolicies(find *finder) (*celpolicy.Mutating, *celpolicy.Validating) {
+func (p *parts) celPolicies(find *finder) (*celpolicy.Mutating, *celpolicy.Validating, celpolicy.Grants) {
 	c := celpolicy.Config{
 		Kinds: &servedKinds{finder: find}, Params: policyParams{find}, Namespaces: cachedNamespaces{find}, Authorizer: p.chain, Scopes: cel.NewAdmission(),
 	}
@@ -33,7 +33,13 @@ func (p *parts) celPolicies(find *finder) (*celpolicy.Mutating, *celpolicy.Valid
 	validating := policySource[*admissionregistrationv1.ValidatingAdmissionPolicy, *admissionregistrationv1.ValidatingAdmissionPolicyBinding]{
 		p, newLister(find, group, "validatingadmissionpolicies"), newLister(find, group, "validatingadmissionpolicybindings"),
 	}
-	return celpolicy.NewMutating(c, fieldmanager.NewSchema(), mutating), celpolicy.NewValidating(c, validating)
+	m, v := celpolicy.NewMutating(c, fieldmanager.NewSchema(), mutating), celpolicy.NewValidating(c, validating)
+	return m, v, celpolicy.Grants{Config: c, Policies: func(mutating bool, name string) (*admissionregistrationv1.ParamKind, bool) {
+		if mutating {
+			return m.ParamKind(name)
+		}
+		return v.ParamKind(name)
+	}}
 }
 
 // policySource implements celpolicy.Source.
@@ -129,9 +135,12 @@ func (k *servedKinds) Default(kind schema.GroupVersionKind, o runtime.Object) {
 type policyParams struct{ finder *finder }
 
 // Kind implements celpolicy.Params.
-func (p policyParams) Kind(kind schema.GroupVersionKind) (namespaced, served bool) {
+func (p policyParams) Kind(kind schema.GroupVersionKind) (plural string, namespaced, served bool) {
 	t, ok := p.finder.service.Table.LookupKind(kind)
-	return ok && t.Namespaced, ok
+	if !ok {
+		return "", false, false
+	}
+	return t.Resource, t.Namespaced, true
 }
 
 // Param implements celpolicy.Params: from the cache, and live if the cache has none.
