@@ -48,6 +48,9 @@ type Attributes struct {
 	Warnings *api.Warnings
 	// Annotate adds to the audit record; nil drops what is added.
 	Annotate func(key, value string)
+	// Served makes what the client sent and was shown before, with its kind, where that is not the stored object: the Scale of an update of
+	// one. It is nil otherwise.
+	Served func() (kind schema.GroupVersionKind, object, old runtime.Object, err error)
 	// Options makes the options of the request, for those who are told of them; nil stands for none.
 	Options func() runtime.Object
 

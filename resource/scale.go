@@ -11,6 +11,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -57,6 +59,16 @@ func scaleOf(o Object) (*autoscalingv1.Scale, error) {
 		sc.Spec.Replicas = *replicas
 	}
 	return sc, nil
+}
+
+// scalesOf are the scales of an object as it is to be and as it was.
+func scalesOf(o, old Object) (kind schema.GroupVersionKind, now, before runtime.Object, err error) {
+	a, err := scaleOf(o)
+	if err != nil {
+		return kind, nil, nil, err
+	}
+	b, err := scaleOf(old)
+	return scale.Kind, a, b, err
 }
 
 func setReplicas(o Object, n int32) {

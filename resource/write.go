@@ -284,6 +284,9 @@ func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part p
 	if part == nodeOnly {
 		a.Subresource = "binding" // also where the request is for the resource bindings
 	}
+	if a.Subresource == "scale" {
+		a.Served = func() (schema.GroupVersionKind, runtime.Object, runtime.Object, error) { return scalesOf(o, old) }
+	}
 	if err := s.Admission.Mutate(ctx, a); err != nil {
 		return nil, Result{}, err
 	}

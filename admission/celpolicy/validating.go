@@ -66,6 +66,13 @@ func (v *Validating) Validate(ctx context.Context, a *admission.Attributes) erro
 	if err != nil || len(policies) == 0 {
 		return err
 	}
+	if a.Served != nil {
+		shown := *a
+		if shown.Kind, shown.Object, shown.OldObject, err = a.Served(); err != nil {
+			return api.Internal(err)
+		}
+		r.Attributes = &shown
+	}
 	var denials []denial
 	for _, p := range policies {
 		found, err := v.ask(r, p)

@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // LoadScenarios reads every *.txtar file of a directory.
@@ -95,13 +96,34 @@ func (p *Pair) together(ctx context.Context, name string, steps []Step, kube, ou
 				Source: Scenarios, Kind: name, Behaviour: behaviour(step.Request), Name: step.Name, Request: step.Request, Differs: step.Differs,
 			}
 			var err error
-			if results[i], err = p.ask(ctx, c, step.withRepeated(kube), step.withRepeated(ours)); err != nil {
+			if results[i], err = p.askUntil(ctx, c, step.Until, step.withRepeated(kube), step.withRepeated(ours)); err != nil {
 				errs[i] = fmt.Errorf("step %q: %w", step.Name, err)
 			}
 		})
 	}
 	all.Wait()
 	return results, errors.Join(errs...)
+}
+
+// How long and how often a step is repeated that waits for a code.
+const (
+	patience = 10 * time.Second
+	between  = 100 * time.Millisecond
+)
+
+// askUntil asks until both answers have the code. The last answers are those that count.
+func (p *Pair) askUntil(ctx context.Context, c Case, code int, kube, ours Vars) (Result, error) {
+	for end := time.Now().Add(patience); ; {
+		r, err := p.ask(ctx, c, kube, ours)
+		if err != nil || code == 0 || (r.Kube.Status == code && r.Ours.Status == code) || time.Now().After(end) {
+			return r, err
+		}
+		select {
+		case <-ctx.Done():
+			return r, ctx.Err()
+		case <-time.After(between):
+		}
+	}
 }
 
 // ask is Ask for a request whose body may have to be encoded as protobuf after its variables are replaced.

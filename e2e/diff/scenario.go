@@ -29,6 +29,7 @@ import (
 //	repeat: NAME COUNT TEXT  a variable that is a text many times over, for bodies that are too long to write
 //	encode: protobuf         the body is YAML, send it as protobuf
 //	encode: quoted           the body is a Go string literal, for bytes that are no text
+//	until: 422               ask again, for ten seconds at most, until both servers answer with the code: for what takes effect later
 //	differs: D-12            accepted differences of this step, as numbered in docs/divergences.md
 //
 // A body without a Content-Type header is YAML and is sent as JSON; with one it is sent as it is written, without line
@@ -46,6 +47,8 @@ type Step struct {
 	Request Request
 	// Capture are paths into the answer, by the variable to keep the value in.
 	Capture map[string]path
+	// Until is the code to wait for; 0 takes the first answers.
+	Until int
 	// Differs are ids of accepted differences.
 	Differs []string
 
@@ -125,6 +128,12 @@ func (s *Step) directive(key, value string) error {
 			return fmt.Errorf("repeat %s times: want a number, and at most %d bytes in all", words[1], maxRepeated)
 		}
 		s.repeat[words[0]] = strings.Repeat(words[2], count)
+	case key == "until":
+		code, err := strconv.Atoi(value)
+		if err != nil || code < 200 || code > 599 {
+			return fmt.Errorf("until: %s: want a code of an answer", value)
+		}
+		s.Until = code
 	case key == "differs":
 		s.Differs = strings.Fields(value)
 	default:

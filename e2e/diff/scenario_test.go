@@ -63,6 +63,7 @@ func TestParseScenarioRefuses(t *testing.T) {
 		{"a method in small letters", "-- a --\nget /x\n"},
 		{"an unknown directive", "-- a --\nGET /x\nbogus: y\n"},
 		{"an unknown identity", "-- a --\nGET /x\nas: root\n"},
+		{"a wait for no code", "-- a --\nGET /x\nuntil: soon\n"},
 		{"a capture without a path", "-- a --\nGET /x\ncapture: rv\n"},
 		{"a repeat without a number", "-- a --\nGET /x\nrepeat: a many b\n"},
 		{"a repeat that is too long", "-- a --\nGET /x\nrepeat: a 999999999 bbbb\n"},
