@@ -89,6 +89,8 @@ func fixedFlags() []fixed {
 		{"proxy-client-key-file", nil, "there are no aggregated API servers yet that its certificate could be shown to", false},
 		{"enable-aggregator-routing", nil, "there are no aggregated API servers yet", true},
 		{"aggregator-reject-forwarding-redirect", []string{"true"}, "there are no aggregated API servers yet", true},
+		{"kubelet-port", []string{"10250"}, "nodes tell the port of their kubelet, and 10250 is that of those that do not", false},
+		{"kubelet-read-only-port", nil, "nothing is ever asked at that port", false},
 		{"apiserver-count", nil, "the endpoints of the service kubernetes are kept by leases", false},
 		{"coordinated-leadership-lease-duration", nil, "there is no coordinated leader election", false},
 		{"coordinated-leadership-renew-deadline", nil, "there is no coordinated leader election", false},
@@ -151,8 +153,6 @@ func refusedFlags() []string {
 		audit-webhook-truncate-max-batch-size audit-webhook-truncate-max-event-size
 
 		debug-socket-path egress-selector-config-file tracing-config-file
-
-		kubelet-port kubelet-read-only-port
 
 		peer-ca-file peer-advertise-ip peer-advertise-port
 
