@@ -25,6 +25,20 @@ var (
 	errNamelessUser = errors.New("an authenticator returned a user without a name")
 )
 
+// AnnotatedError is a refusal with something to say for the audit record.
+type AnnotatedError struct {
+	// Err is why the credential was refused.
+	Err error
+	// Annotations are for the audit record. They hold no secret.
+	Annotations map[string]string
+}
+
+// Error is that of Err.
+func (e *AnnotatedError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *AnnotatedError) Unwrap() error { return e.Err }
+
 // Result is a successful authentication. It may be shared between requests: its slices and maps are read only.
 type Result struct {
 	// User is who was recognised. [Chain] has added system:authenticated to it.

@@ -292,6 +292,12 @@ func (x *exchange) annotateCredential() {
 		if errors.Is(x.refused, authn.ErrRevoked) {
 			x.record.Annotate(annotationRevoked, "true")
 		}
+		var said *authn.AnnotatedError
+		if errors.As(x.refused, &said) {
+			for key, value := range said.Annotations {
+				x.record.Annotate(key, value)
+			}
+		}
 		return
 	}
 	for key, value := range x.who.Annotations {

@@ -155,6 +155,11 @@ func TestLegacy(t *testing.T) {
 func checkLegacy(t *testing.T, res *authn.Result, err error, says string, foreign, warn bool) {
 	t.Helper()
 	if says != "" || foreign {
+		var said *authn.AnnotatedError
+		if marked := strings.Contains(says, "marked invalid"); errors.As(err, &said) != marked ||
+			(marked && said.Annotations["authentication.k8s.io/legacy-token-invalidated"] != legacyName+"/ns") {
+			t.Errorf("annotations of %v", err)
+		}
 		if res != nil || (err == nil) != foreign || (err != nil && !strings.Contains(err.Error(), says)) {
 			t.Fatalf("result = %v, %v; want %q", res, err, says)
 		}

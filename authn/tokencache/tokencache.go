@@ -5,7 +5,8 @@
 // requests with the same token at the same time one asks. Errors are not remembered. What is remembered ends with the credential,
 // where its end is known, and revocation is asked about after the cache ([authn.Chain]), so that nothing here outlives it.
 //
-// Bounds: [Size] tokens; a question that nobody waits for any more ends after [DetachedTimeout].
+// Bounds: [Size] tokens that were recognised and as many that were not, apart from each other, so that made-up tokens do not push out good
+// ones; a question that nobody waits for any more ends after [DetachedTimeout].
 package tokencache
 
 import (
@@ -24,7 +25,7 @@ import (
 )
 
 const (
-	// Size is how many tokens are remembered.
+	// Size is how many tokens are remembered of each kind.
 	Size = 4096
 	// DetachedTimeout bounds a question, which goes on when the request that began it ends: others may wait for its answer.
 	DetachedTimeout = 30 * time.Second
@@ -46,7 +47,8 @@ type Options struct {
 type Cache struct {
 	opts  Options
 	key   []byte
-	known *lru.Cache[string, entry]
+	good  *lru.Cache[string, entry]
+	bad   *lru.Cache[string, entry]
 	asked singleflight.Group
 }
 
@@ -54,6 +56,16 @@ type Cache struct {
 type entry struct {
 	res *authn.Result // nil for a token that was not recognised
 	end time.Time
+}
+
+// remembered returns what is still known of a token.
+func (c *Cache) remembered(key string) (*authn.Result, bool) {
+	for _, known := range []*lru.Cache[string, entry]{c.good, c.bad} {
+		if e, ok := known.Get(key); ok && c.opts.Clock().Before(e.end) {
+			return e.res, true
+		}
+	}
+	return nil, false
 }
 
 // New makes an empty cache.
@@ -65,9 +77,10 @@ func New(opts Options) (*Cache, error) {
 	if _, err := rand.Read(c.key); err != nil {
 		return nil, err
 	}
-	var err error
-	c.known, err = lru.New[string, entry](Size)
-	return c, err
+	var err, err2 error
+	c.good, err = lru.New[string, entry](Size)
+	c.bad, err2 = lru.New[string, entry](Size)
+	return c, errors.Join(err, err2)
 }
 
 // Authenticate implements [authn.Authenticator]. The next authenticator sees the token and the audiences and nothing else of the
@@ -77,8 +90,8 @@ func (c *Cache) Authenticate(ctx context.Context, cred authn.Credentials) (*auth
 		return nil, nil
 	}
 	key := c.keyOf(cred)
-	if e, ok := c.known.Get(key); ok && c.opts.Clock().Before(e.end) {
-		return e.res, nil
+	if res, ok := c.remembered(key); ok {
+		return res, nil
 	}
 	answer := c.asked.DoChan(key, func() (any, error) {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), DetachedTimeout)
@@ -99,16 +112,16 @@ func (c *Cache) ask(ctx context.Context, key string, cred authn.Credentials) (*a
 	if err != nil {
 		return nil, err
 	}
-	now, life := c.opts.Clock(), c.opts.Success
+	now, life, known := c.opts.Clock(), c.opts.Success, c.good
 	if res == nil {
-		life = c.opts.Failure
+		life, known = c.opts.Failure, c.bad
 	}
 	end := now.Add(life)
 	if res != nil && !res.Expires.IsZero() && res.Expires.Before(end) {
 		end = res.Expires
 	}
 	if now.Before(end) {
-		c.known.Add(key, entry{res: res, end: end})
+		known.Add(key, entry{res: res, end: end})
 	}
 	return res, nil
 }

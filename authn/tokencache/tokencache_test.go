@@ -3,6 +3,7 @@ package tokencache_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -137,6 +138,28 @@ func TestOneWhoLeavesDoesNotEndTheQuestion(t *testing.T) {
 		}
 		if res, err := c.Authenticate(t.Context(), bearer("alice")); err != nil || res == nil || s.asked.Load() != 1 {
 			t.Errorf("who stayed: %v, %v, asked %d times", res, err, s.asked.Load())
+		}
+	})
+}
+
+// Tokens that are made up must not make the server ask about good ones again.
+func TestFloodDoesNotPushOutGoodTokens(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, s := newCache(t)
+		ask := func(token string) {
+			if _, err := c.Authenticate(t.Context(), bearer(token)); err != nil {
+				t.Error(err)
+			}
+		}
+		ask("alice")
+		var group sync.WaitGroup
+		for n := range 2 * tokencache.Size {
+			group.Go(func() { ask(fmt.Sprint("bad", n)) })
+		}
+		group.Wait()
+		before := s.asked.Load()
+		if ask("alice"); s.asked.Load() != before {
+			t.Error("a good token was forgotten")
 		}
 	})
 }

@@ -146,7 +146,7 @@ func reviewError(err error) string {
 	if cause == nil || errors.Is(cause, authn.ErrUnknownToken) {
 		return invalid
 	}
-	return invalid + ": " + strings.ReplaceAll(cause.Error(), "\n", "; ")
+	return "[" + invalid + ", " + strings.ReplaceAll(cause.Error(), "\n", ", ") + "]"
 }
 
 // tokenIssuer issues the tokens that the API is asked for.
