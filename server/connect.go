@@ -43,8 +43,7 @@ func (c *call) connect() error {
 	}
 	info := c.permit.Info()
 	if info.Subresource == "log" {
-		var err error
-		if c.format, err = negotiate(c.r, false, false); err != nil {
+		if err := negotiateLog(c.r.Header.Get("Accept")); err != nil {
 			return err
 		}
 	}
@@ -70,6 +69,20 @@ func (c *call) connect() error {
 	defer release()
 	c.seat.Release()
 	return c.open(info.Subresource, to)
+}
+
+// negotiateLog refuses clients that take no log. What a log is sent as is text in any case, and yet a client has to take an object as well.
+func negotiateLog(accept string) error {
+	if accept == "" {
+		return nil
+	}
+	if err := produced(accept, false, "text/plain", mediaJSON, mediaYAML, mediaProtobuf); err != nil {
+		return err
+	}
+	if _, _, ok := choose(accept, plain); !ok {
+		return notAcceptable(false)
+	}
+	return nil
 }
 
 // open makes the connection in the way that the client asks for.

@@ -188,6 +188,26 @@ func TestConnectRefuses(t *testing.T) {
 	})
 }
 
+// TestLogIsNegotiated states who gets a log: it is text whatever the client asks for, and clients that take no object are refused.
+func TestLogIsNegotiated(t *testing.T) {
+	runCluster(t, echo, func(t *testing.T, h *host) {
+		for accept, want := range map[string]string{
+			"application/json, */*": "",
+			"application/yaml":      "",
+			"text/html":             "406: Not Acceptable\n\nAvailable representations: text/plain, application/json, application/yaml, application/vnd.kubernetes.protobuf",
+			"text/plain":            "only the following media types are accepted: application/json, application/yaml, application/vnd.kubernetes.protobuf",
+		} {
+			a := h.get(t, "/api/v1/namespaces/default/pods/p/log", "Accept", accept)
+			switch {
+			case want == "" && (a.StatusCode != 200 || a.Header.Get("Content-Type") != "text/plain"):
+				t.Errorf("%s: %d %s", accept, a.StatusCode, a.body)
+			case want != "" && (a.StatusCode != 406 || a.status(t).Message != want):
+				t.Errorf("%s: %d %s", accept, a.StatusCode, a.body)
+			}
+		}
+	})
+}
+
 // verbs allows some verbs.
 type verbs []string
 

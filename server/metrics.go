@@ -198,6 +198,9 @@ func (m *metrics) key(info api.RequestInfo) seriesKey {
 	if _, ok := t.Subresource(info.Subresource); ok {
 		key.sub = info.Subresource
 	}
+	if connects(info) {
+		key.verb = "CONNECT"
+	}
 	switch {
 	case info.Name != "" || info.Verb == "create":
 		key.scope = "resource"
