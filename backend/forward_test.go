@@ -410,3 +410,53 @@ func TestClientThatLeaves(t *testing.T) {
 		t.Error("the backend still works on it")
 	}
 }
+
+// TestIdleStreamEnds: a stream on which nothing is sent does not stay for ever, though both ends are there.
+func TestIdleStreamEnds(t *testing.T) {
+	k := newKubelet(t, switchTo("SPDY/3.1"))
+	cfg := k.config()
+	cfg.IdleTimeout = 100 * time.Millisecond
+	f := forwardFront(t, cfg, func(*http.Request) backend.Target { return k.target("/other", "") }, true)
+	conn := f.raw(t, "POST / HTTP/1.1\nHost: h\nConnection: Upgrade\nUpgrade: SPDY/3.1\n\n")
+	if _, err := io.Copy(io.Discard, conn); err != nil {
+		t.Error(err)
+	}
+	_ = f.wait(t)
+}
+
+// TestClientThatDoesNotRead: the end of the server is not held up by an answer that nobody takes.
+func TestClientThatDoesNotRead(t *testing.T) {
+	_, cfg := newPod(t, func(w http.ResponseWriter, r *http.Request) {
+		var out io.Writer = w
+		if r.Header.Get("Upgrade") != "" {
+			conn, _, err := http.NewResponseController(w).Hijack()
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer conn.Close() //nolint:errcheck // It ends in an error.
+			out = conn
+			_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: flood\r\n\r\n")
+		}
+		for {
+			if _, err := out.Write(make([]byte, 1<<20)); err != nil {
+				return
+			}
+		}
+	})
+	p := backend.New(cfg)
+	for name, header := range map[string]string{"an answer": "", "a stream": "Connection: Upgrade\nUpgrade: flood\n"} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			f := newFront(t, func(w http.ResponseWriter, r *http.Request, started func(int)) error {
+				return p.Forward(w, r.WithContext(ctx), toPod(r), "", false, started)
+			})
+			conn := f.raw(t, "GET / HTTP/1.1\nHost: h\n"+header+"\n")
+			if _, err := io.ReadFull(conn, make([]byte, 12)); err != nil {
+				t.Fatal(err)
+			}
+			cancel()
+			_ = f.wait(t)
+		})
+	}
+}
