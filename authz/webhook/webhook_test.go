@@ -118,7 +118,6 @@ func TestAnswersThatAreNone(t *testing.T) {
 	for name, answer := range map[string]string{
 		"another version": saying("v1beta1", `{"allowed":true}`),
 		"another kind":    strings.Replace(saying("v1", `{"allowed":true}`), "SubjectAccessReview", "TokenReview", 1),
-		"no kind":         `{"status":{"allowed":true}}`,
 		"no object":       `[]`,
 		"nothing":         ``,
 	} {
@@ -126,6 +125,20 @@ func TestAnswersThatAreNone(t *testing.T) {
 		f.service.answer = answer
 		if decision, reason, err := f.Authorize(t.Context(), jane, list); decision != authz.Deny || err == nil {
 			t.Errorf("%s: %v %q %v", name, decision, reason, err)
+		}
+	}
+}
+
+// TestAnswersMayLeaveOutWhatTheyAre is about services that kube-apiserver understands.
+func TestAnswersMayLeaveOutWhatTheyAre(t *testing.T) {
+	for _, answer := range []string{
+		`{"status":{"allowed":true}}`, `{"kind":"SubjectAccessReview","status":{"allowed":true}}`,
+		`{"apiVersion":"authorization.k8s.io/v1","status":{"allowed":true}}`,
+	} {
+		f := newFixture(t, nil)
+		f.service.answer = answer
+		if decision, _, err := f.Authorize(t.Context(), jane, list); decision != authz.Allow || err != nil {
+			t.Errorf("%s: %v %v", answer, decision, err)
 		}
 	}
 }
