@@ -10,6 +10,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/gatehouse/gatehouse/admission"
+	"github.com/gatehouse/gatehouse/admission/podsecurity"
 	"github.com/gatehouse/gatehouse/admission/quota"
 )
 
@@ -22,7 +23,7 @@ type plugin struct {
 
 // plugins are all that decide on objects, in the order of kube-apiserver. Policies see what the others have made, and quota is charged
 // last, for what nobody refused.
-func (p *parts) plugins(find *finder) []plugin {
+func (p *parts) plugins(find *finder) ([]plugin, error) {
 	priorities := &priorityClasses{finder: find, all: newLister(find, schedulingv1.GroupName, "priorityclasses")}
 	kinds := &classes{
 		finder: find, storage: newLister(find, storagev1.GroupName, "storageclasses"), ingress: newLister(find, networkingv1.GroupName, "ingressclasses"),
@@ -32,6 +33,10 @@ func (p *parts) plugins(find *finder) []plugin {
 		claims: newLister(find, resourcev1.GroupName, "resourceclaims"), device: newLister(find, resourcev1.GroupName, "deviceclasses"),
 	}
 	mutating, validating, grants := p.celPolicies(find)
+	standards, err := podsecurity.New(p.settings.podSecurity, find, podsOf{find}, time.Now)
+	if err != nil {
+		return nil, err
+	}
 	charged := &quotas{parts: p, all: newLister(find, "", "resourcequotas")}
 	return []plugin{
 		{"", admission.NamespaceLifecycle{Namespaces: find}},
@@ -40,6 +45,7 @@ func (p *parts) plugins(find *finder) []plugin {
 		{"ServiceAccount", admission.ServiceAccount{Accounts: kinds}},
 		{"NodeRestriction", admission.NodeRestriction{Objects: find, Authorizer: p.chain}},
 		{"TaintNodesByCondition", admission.TaintNodesByCondition{}},
+		{"PodSecurity", standards},
 		{"Priority", admission.Priority{Classes: priorities}},
 		{"DefaultTolerationSeconds", admission.DefaultTolerationSeconds{
 			NotReady: p.options.NotReadyTolerationSeconds, Unreachable: p.options.UnreachableTolerationSeconds,
@@ -55,13 +61,17 @@ func (p *parts) plugins(find *finder) []plugin {
 		{"ValidatingAdmissionPolicy", validating},
 		{"", admission.Policies{Engine: p.engine, Namespaces: find}},
 		{"ResourceQuota", quota.NewResourceQuota(charged, within, time.Now)},
-	}
+	}, nil
 }
 
 // makeAdmission is the chain of the plugins that are on.
-func (p *parts) makeAdmission(find *finder) *admission.Chain {
+func (p *parts) makeAdmission(find *finder) (*admission.Chain, error) {
+	plugins, err := p.plugins(find)
+	if err != nil {
+		return nil, err
+	}
 	chain := &admission.Chain{}
-	for _, plugin := range p.plugins(find) {
+	for _, plugin := range plugins {
 		if plugin.name != "" && slices.Contains(p.options.AdmissionOff, plugin.name) {
 			continue
 		}
@@ -72,5 +82,5 @@ func (p *parts) makeAdmission(find *finder) *admission.Chain {
 			chain.Validators = append(chain.Validators, v)
 		}
 	}
-	return chain
+	return chain, nil
 }

@@ -172,6 +172,14 @@ func (c *classes) RuntimeClass(ctx context.Context, name string) (*nodev1.Runtim
 	return one[*nodev1.RuntimeClass](ctx, c.finder, nodev1.GroupName, "runtimeclasses", "", name)
 }
 
+// podsOf implements podsecurity.Pods. What it decodes is not kept: labels of namespaces rarely change.
+type podsOf struct{ finder *finder }
+
+// Pods implements podsecurity.Pods.
+func (p podsOf) Pods(_ context.Context, namespace string) ([]*corev1.Pod, error) {
+	return listOf[*corev1.Pod](newLister(p.finder, "", "pods"), namespace)
+}
+
 // ServiceAccount implements admission.ServiceAccounts.
 func (c *classes) ServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, bool, error) {
 	return one[*corev1.ServiceAccount](ctx, c.finder, "", "serviceaccounts", namespace, name)

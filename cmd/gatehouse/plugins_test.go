@@ -42,7 +42,14 @@ func startResources(t *testing.T, off ...string) *parts {
 	}
 	p.mirror = store.NewMirror(store.NewEtcd(etcd.Client(), "/registry"), logger)
 	find := &finder{}
-	p.resources = resource.NewService(resource.Config{Table: table, Mirror: p.mirror, Admission: p.makeAdmission(find), Authorizer: p.chain})
+	if err := p.makePluginSettings(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	chain, err := p.makeAdmission(find)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.resources = resource.NewService(resource.Config{Table: table, Mirror: p.mirror, Admission: chain, Authorizer: p.chain})
 	find.service = p.resources
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -114,8 +121,11 @@ func TestQuotaIsNotOvershot(t *testing.T) {
 
 // TestPluginsAreFoundByTheirNames guards against a plugin that a flag promises to turn off and does not.
 func TestPluginsAreFoundByTheirNames(t *testing.T) {
-	p := &parts{wiring: wiring{options: &flags.Options{}}}
-	all := p.plugins(&finder{})
+	p := &parts{wiring: wiring{options: &flags.Options{}}, settings: &pluginSettings{}}
+	all, err := p.plugins(&finder{})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range flags.OptionalPlugins() {
 		found := 0
 		for _, plugin := range all {
@@ -128,7 +138,11 @@ func TestPluginsAreFoundByTheirNames(t *testing.T) {
 		}
 		p.options.AdmissionOff = append(p.options.AdmissionOff, name)
 	}
-	if chain := p.makeAdmission(&finder{}); len(chain.Mutators) != 2 {
+	chain, err := p.makeAdmission(&finder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(chain.Mutators) != 2 {
 		t.Errorf("%d mutators are left, want the namespace's and the policies'", len(chain.Mutators))
 	}
 }

@@ -49,6 +49,7 @@ type parts struct {
 	allocator *services.Allocator
 	self      identity
 	find      *finder
+	settings  *pluginSettings
 	issuer    *serviceaccount.Issuer
 	authn     *authn.Chain
 	authentication
@@ -68,7 +69,7 @@ func wire(ctx context.Context, w wiring) (_ service, err error) {
 		}
 	}()
 	for _, make := range []func(context.Context) error{
-		p.makePolicies, p.makeAudit, p.makeStore, p.makeAuthorization, p.makeResources, p.makeAuthentication, p.makeServer,
+		p.makePluginSettings, p.makePolicies, p.makeAudit, p.makeStore, p.makeAuthorization, p.makeResources, p.makeAuthentication, p.makeServer,
 	} {
 		if err := make(ctx); err != nil {
 			return nil, err
@@ -180,7 +181,10 @@ func (p *parts) makeResources(context.Context) error {
 		return err
 	}
 	find := &finder{}
-	chain := p.makeAdmission(find)
+	chain, err := p.makeAdmission(find)
+	if err != nil {
+		return err
+	}
 	issuer, keys, err := p.makeIssuer(find)
 	if err != nil {
 		return err

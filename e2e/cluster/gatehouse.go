@@ -25,7 +25,8 @@ type GatehouseOptions struct {
 }
 
 // StartGatehouse builds and starts Gatehouse and waits until it is ready or ctx
-// ends. Its log is dir/gatehouse.log, to which a restart appends.
+// ends. Its log is dir/gatehouse.log, to which a restart appends. The ServiceAccount
+// admission plugin is off, as it is in StartKubeAPIServer: the two are compared.
 func StartGatehouse(ctx context.Context, dir string, opts GatehouseOptions) (*Server, error) {
 	if opts.DataDir == "" {
 		return nil, errors.New("start gatehouse: no data directory given")
@@ -40,7 +41,7 @@ func StartGatehouse(ctx context.Context, dir string, opts GatehouseOptions) (*Se
 			return nil, err
 		}
 	}
-	args := []string{"serve", "--data-dir=" + opts.DataDir, "--secure-port=" + strconv.Itoa(port)}
+	args := []string{"serve", "--data-dir=" + opts.DataDir, "--secure-port=" + strconv.Itoa(port), "--disable-admission-plugins=ServiceAccount"}
 	if opts.EtcdURL != "" {
 		args = append(args, "--etcd-servers="+opts.EtcdURL)
 	}

@@ -107,7 +107,7 @@ func TestEnvtestStarts(t *testing.T) {
 		TokenWebhook:                        flags.TokenWebhook{Version: "v1beta1", CacheTTL: 2 * time.Minute},
 		Anonymous:                           flags.AnonymousAny,
 		ServiceAccountExtendTokenExpiration: true,
-		AdmissionOff:                        []string{"ServiceAccount", "NodeRestriction"},
+		AdmissionOff:                        []string{"NodeRestriction", "ServiceAccount"},
 		NotReadyTolerationSeconds:           300,
 		UnreachableTolerationSeconds:        300,
 		LoggingFormat:                       "text",
@@ -120,7 +120,6 @@ func TestEnvtestStarts(t *testing.T) {
 	}
 	wantNotes := []string{
 		"--allow-privileged=true changes nothing: policies decide about privileged containers",
-		"--disable-admission-plugins=ServiceAccount changes nothing: it is off",
 	}
 	if diff := cmp.Diff(wantNotes, notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
@@ -129,7 +128,7 @@ func TestEnvtestStarts(t *testing.T) {
 
 func TestPluginsAreTurnedOnAndOff(t *testing.T) {
 	got, notes, err := parse(t, flags.Hardened, "--bind-address=127.0.0.1",
-		"--enable-admission-plugins=ServiceAccount,Priority", "--disable-admission-plugins=ResourceQuota,PodSecurity")
+		"--enable-admission-plugins=ServiceAccount,Priority", "--disable-admission-plugins=ResourceQuota,PodGroupProtection")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,8 +136,9 @@ func TestPluginsAreTurnedOnAndOff(t *testing.T) {
 		t.Errorf("off (-want +got):\n%s", diff)
 	}
 	want := []string{
+		"--enable-admission-plugins=ServiceAccount changes nothing: it is on",
 		"--enable-admission-plugins=Priority changes nothing: it is on",
-		"--disable-admission-plugins=PodSecurity changes nothing: that plugin does not exist here yet",
+		"--disable-admission-plugins=PodGroupProtection changes nothing: that plugin does not exist here yet",
 	}
 	if diff := cmp.Diff(want, notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)

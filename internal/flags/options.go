@@ -104,6 +104,8 @@ type Options struct {
 	Authorization Authorization
 	// AdmissionOff are the admission plugins of kube-apiserver that exist here and are off. Empty means none.
 	AdmissionOff []string
+	// AdmissionConfigFile configures admission plugins, as apiserver.config.k8s.io/v1 AdmissionConfiguration. Empty means their defaults.
+	AdmissionConfigFile string
 	// NotReadyTolerationSeconds and UnreachableTolerationSeconds are how long pods that do not say stay on a node that is not ready
 	// or cannot be reached.
 	NotReadyTolerationSeconds    int64

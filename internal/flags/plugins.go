@@ -15,25 +15,24 @@ func alwaysOn() []string {
 func OptionalPlugins() []string {
 	return strings.Fields(`
 		DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds LimitRanger MutatingAdmissionPolicy NodeRestriction
-		PersistentVolumeClaimResize Priority ResourceQuota RuntimeClass ServiceAccount StorageObjectInUseProtection TaintNodesByCondition
+		PersistentVolumeClaimResize PodSecurity Priority ResourceQuota RuntimeClass ServiceAccount StorageObjectInUseProtection TaintNodesByCondition
 		ValidatingAdmissionPolicy
 	`)
 }
 
-// offByDefault are those of the optional plugins that have to be turned on. ServiceAccount refuses every pod until a
-// controller manager has made the accounts, and this server is also run without one. NodeRestriction is off in kube-apiserver;
-// it concerns nobody but nodes, and in the hardened profile they are not let in without it.
+// offByDefault are those of the optional plugins that have to be turned on. NodeRestriction is off in kube-apiserver; it concerns nobody but
+// nodes, and in the hardened profile they are not let in without it.
 func offByDefault(p Profile) []string {
 	if p == Compatible {
-		return []string{"ServiceAccount", nodeRestriction}
+		return []string{nodeRestriction}
 	}
-	return []string{"ServiceAccount"}
+	return nil
 }
 
 const nodeRestriction = "NodeRestriction"
 
-// pluginNames are the admission plugins of kube-apiserver 1.36.
-func pluginNames() []string {
+// PluginNames are the admission plugins of kube-apiserver 1.36.
+func PluginNames() []string {
 	return strings.Fields(`
 		AlwaysAdmit AlwaysDeny AlwaysPullImages CertificateApproval CertificateSigning CertificateSubjectRestriction
 		ClusterTrustBundleAttest DefaultIngressClass DefaultStorageClass DefaultTolerationSeconds DenyServiceExternalIPs
@@ -51,7 +50,7 @@ func judgePlugins(p Profile, enable, disable []string) (off, notes []string, fau
 	off = slices.DeleteFunc(offByDefault(p), func(name string) bool { return slices.Contains(enable, name) })
 	for _, name := range enable {
 		switch {
-		case !slices.Contains(pluginNames(), name):
+		case !slices.Contains(PluginNames(), name):
 			faults = append(faults, unknownPlugin("enable-admission-plugins", name))
 		case slices.Contains(disable, name):
 			faults = append(faults, fmt.Errorf("--enable-admission-plugins=%s: --disable-admission-plugins names it too", name))
@@ -64,7 +63,7 @@ func judgePlugins(p Profile, enable, disable []string) (off, notes []string, fau
 	}
 	for _, name := range disable {
 		switch {
-		case !slices.Contains(pluginNames(), name):
+		case !slices.Contains(PluginNames(), name):
 			faults = append(faults, unknownPlugin("disable-admission-plugins", name))
 		case slices.Contains(alwaysOn(), name):
 			faults = append(faults, fmt.Errorf("--disable-admission-plugins=%s: it cannot be turned off", name))
@@ -80,5 +79,5 @@ func judgePlugins(p Profile, enable, disable []string) (off, notes []string, fau
 }
 
 func unknownPlugin(flag, name string) error {
-	return fmt.Errorf("--%s=%s: no such plugin%s", flag, name, didYouMean("", nearest(name, pluginNames())))
+	return fmt.Errorf("--%s=%s: no such plugin%s", flag, name, didYouMean("", nearest(name, PluginNames())))
 }

@@ -143,7 +143,7 @@ func refusedFlags() []string {
 
 		authorization-policy-file
 
-		admission-control-config-file admission-control
+		admission-control
 
 		audit-webhook-config-file audit-webhook-version audit-webhook-initial-backoff audit-webhook-batch-initial-backoff
 		audit-webhook-mode audit-log-batch-buffer-size audit-log-batch-max-size audit-log-batch-max-wait

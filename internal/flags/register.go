@@ -35,6 +35,8 @@ func (s *Set) registerAll() {
 		fs.StringSliceVar(&s.admission.disable, "disable-admission-plugins", nil,
 			"kube-apiserver's admission plugins to turn off, of "+
 				strings.Join(OptionalPlugins(), ", ")+"; those that do not exist here are off")
+		fs.StringVar(&o.AdmissionConfigFile, "admission-control-config-file", "",
+			"configuration of admission plugins, as apiserver.config.k8s.io/v1 AdmissionConfiguration; read for PodSecurity")
 		fs.Int64Var(&o.NotReadyTolerationSeconds, "default-not-ready-toleration-seconds", 300,
 			"how long pods that do not say stay on a node that is not ready")
 		fs.Int64Var(&o.UnreachableTolerationSeconds, "default-unreachable-toleration-seconds", 300,
