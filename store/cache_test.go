@@ -84,6 +84,29 @@ func TestPageOfARevisionThatDidNotChangeTheCache(t *testing.T) {
 	}
 }
 
+// TestStateOfASnapshot guards what is made of a cache and kept until the cache changes: it must be made again then, and not before.
+func TestStateOfASnapshot(t *testing.T) {
+	client := startEmbedded(t).Client()
+	etcd := store.NewEtcd(client, prefix)
+	mirror, cache := newMirror(etcd)
+	run(t, mirror)
+	create(t, etcd, "a", "")
+	fresh(t, mirror)
+	before := cache.Snapshot().State()
+	if _, err := client.Put(t.Context(), prefix+"/others/b", "1"); err != nil {
+		t.Fatal(err)
+	}
+	fresh(t, mirror)
+	if cache.Snapshot().State() != before {
+		t.Error("another resource changed the state")
+	}
+	create(t, etcd, "b", "")
+	fresh(t, mirror)
+	if cache.Snapshot().State() == before {
+		t.Error("a new object did not change the state")
+	}
+}
+
 // decoding counts how often a codec is called.
 func decoding(n *atomic.Int64) store.Codec {
 	return func(key string, value []byte, revision int64) (*store.Item, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -204,7 +205,7 @@ func attributes(t testing.TB, namespace string) *admission.Attributes {
 	}
 	pod := &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{
-			Name: "web", Namespace: namespace, Labels: map[string]string{"app": "web"}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
+			Name: "web", Namespace: namespace, Labels: map[string]string{"app": "web"}, Annotations: map[string]string{"long": strings.Repeat("a", 200<<10)}, ManagedFields: []metav1.ManagedFieldsEntry{{Manager: "kubectl"}},
 		},
 		Spec: corev1.PodSpec{Containers: []corev1.Container{{Name: "app", Image: "nginx"}}, ReadinessGates: []corev1.PodReadinessGate{{ConditionType: "x"}}},
 	}

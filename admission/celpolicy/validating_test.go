@@ -68,10 +68,9 @@ func TestDecisions(t *testing.T) {
 			denied + "expression 'variables.v == 1' resulted in error: composited variable \"v\" fails to compile: compilation failed: ERROR: <input>:1:1: " +
 				"undeclared reference to 'nosuch' (in container '')\n | nosuch\n | ^",
 		},
-		"an expression that runs away refuses": {
-			"  variables: [{name: l, expression: \"'a,'.replace('a', 'aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa').split('')\"}]\n" +
-				"  validations: [{expression: \"variables.l.all(a, variables.l.all(b, variables.l.all(c, variables.l.all(d, a + b + c + d != 'x'))))\"}]",
-			denied + "expression 'variables.l.all(a, variables.l.all(b, variables.l.all(c, variables.l.all(d, a + b + c + d != 'x'))))' resulted in error: " +
+		"an expression that costs too much refuses": {
+			"  validations: [{expression: \"'" + strings.Repeat("a", 100) + "'.split('').all(x, !object.metadata.annotations.long.contains('b'))\"}]",
+			denied + "expression '" + "'" + strings.Repeat("a", 100) + "'.split('').all(x, !object.metadata.annotations.long.contains('b'))' resulted in error: " +
 				"operation cancelled: actual cost limit exceeded",
 		},
 		"an audit annotation that fails refuses": {
