@@ -96,7 +96,7 @@ func (p *Pair) together(ctx context.Context, name string, steps []Step, kube, ou
 				Source: Scenarios, Kind: name, Behaviour: behaviour(step.Request), Name: step.Name, Request: step.Request, Differs: step.Differs,
 			}
 			var err error
-			if results[i], err = p.askUntil(ctx, c, step.Until, step.withRepeated(kube), step.withRepeated(ours)); err != nil {
+			if results[i], err = p.askUntil(ctx, c, step, step.withRepeated(kube), step.withRepeated(ours)); err != nil {
 				errs[i] = fmt.Errorf("step %q: %w", step.Name, err)
 			}
 		})
@@ -105,17 +105,17 @@ func (p *Pair) together(ctx context.Context, name string, steps []Step, kube, ou
 	return results, errors.Join(errs...)
 }
 
-// How long and how often a step is repeated that waits for a code.
+// How long and how often a step is repeated that waits.
 const (
 	patience = 10 * time.Second
 	between  = 100 * time.Millisecond
 )
 
-// askUntil asks until both answers have the code. The last answers are those that count.
-func (p *Pair) askUntil(ctx context.Context, c Case, code int, kube, ours Vars) (Result, error) {
+// askUntil asks until the answers are those that the step waits for. The last answers are those that count.
+func (p *Pair) askUntil(ctx context.Context, c Case, s Step, kube, ours Vars) (Result, error) {
 	for end := time.Now().Add(patience); ; {
 		r, err := p.ask(ctx, c, kube, ours)
-		if err != nil || code == 0 || (r.Kube.Status == code && r.Ours.Status == code) || time.Now().After(end) {
+		if err != nil || s.satisfied(r) || time.Now().After(end) {
 			return r, err
 		}
 		select {
@@ -124,6 +124,12 @@ func (p *Pair) askUntil(ctx context.Context, c Case, code int, kube, ours Vars) 
 		case <-time.After(between):
 		}
 	}
+}
+
+// satisfied reports whether the step need not be repeated.
+func (s *Step) satisfied(r Result) bool {
+	code := s.Until == 0 || (r.Kube.Status == s.Until && r.Ours.Status == s.Until)
+	return code && (!s.Eventually || r.Verdict == Equal || r.Verdict == Accepted)
 }
 
 // ask is Ask for a request whose body may have to be encoded as protobuf after its variables are replaced.

@@ -30,6 +30,7 @@ import (
 //	encode: protobuf         the body is YAML, send it as protobuf
 //	encode: quoted           the body is a Go string literal, for bytes that are no text
 //	until: 422               ask again, for ten seconds at most, until both servers answer with the code: for what takes effect later
+//	eventually: equal        likewise, until the answers are alike
 //	differs: D-12            accepted differences of this step, as numbered in docs/divergences.md
 //
 // A body without a Content-Type header is YAML and is sent as JSON; with one it is sent as it is written, without line
@@ -51,6 +52,8 @@ type Step struct {
 	Until int
 	// Differs are ids of accepted differences.
 	Differs []string
+	// Eventually waits for answers that are alike.
+	Eventually bool
 
 	repeat Vars
 }
@@ -134,6 +137,8 @@ func (s *Step) directive(key, value string) error {
 			return fmt.Errorf("until: %s: want a code of an answer", value)
 		}
 		s.Until = code
+	case key == "eventually" && value == "equal":
+		s.Eventually = true
 	case key == "differs":
 		s.Differs = strings.Fields(value)
 	default:

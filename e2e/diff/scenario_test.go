@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -112,6 +113,44 @@ GET /use/${rv}
 		if r.Verdict != diff.Equal || r.Kube.Status != http.StatusOK {
 			t.Errorf("%s: %s, status %d: %v", r.Name, r.Verdict, r.Kube.Status, r.Findings)
 		}
+	}
+}
+
+// TestPlayEventually guards that a step is asked again only where it says that its answer comes with a delay, and that one whose answers
+// stay different is reported.
+func TestPlayEventually(t *testing.T) {
+	for name, tc := range map[string]struct {
+		directive string
+		late      int32 // requests after which the two answer alike
+		want      diff.Verdict
+	}{
+		"comes late":            {"eventually: equal\n", 3, diff.Equal},
+		"is not waited for":     {"", 3, diff.Different},
+		"is equal at once":      {"eventually: equal\n", 0, diff.Equal},
+		"is different for ever": {"eventually: equal\n", 1 << 30, diff.Different},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, err := diff.ParseScenario("s", []byte("-- get --\nGET /thing\n"+tc.directive))
+			if err != nil {
+				t.Fatal(err)
+			}
+			var asked atomic.Int32
+			pair := canned(t, func(w http.ResponseWriter, r *http.Request, own string) {
+				w.Header().Set("Content-Type", "application/json")
+				switch {
+				case r.URL.Path == "/api/v1/namespaces":
+					w.WriteHeader(http.StatusCreated)
+				case r.URL.Path == "/thing" && own == "kube" && asked.Add(1) > tc.late:
+					own = "ours"
+				}
+				_, _ = w.Write([]byte(`{"a":"` + own + `"}`))
+			}, "kube", "ours")
+			results, err := pair.Play(t.Context(), s, "run")
+			if err != nil || len(results) != 1 || results[0].Verdict != tc.want {
+				t.Errorf("%v, %v, want %s", results, err, tc.want)
+			}
+		})
 	}
 }
 
