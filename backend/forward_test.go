@@ -352,6 +352,33 @@ func TestCertificates(t *testing.T) {
 	}
 }
 
+// TestServersAreNotKubelets: where a node's address leads to an API server by a way that nobody here knows, such as a load balancer, the
+// server does not authenticate to it, whether or not certificates are verified (N02).
+func TestServersAreNotKubelets(t *testing.T) {
+	for _, verify := range []bool{false, true} {
+		t.Run(fmt.Sprintf("verify %t", verify), func(t *testing.T) {
+			certificate, pool := selfSigned(t, "127.0.0.1", "kubernetes.default.svc")
+			shown, asked := 0, 0
+			k := httptest.NewUnstartedServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { asked++ }))
+			k.TLS = &tls.Config{Certificates: []tls.Certificate{certificate}, ClientAuth: tls.RequestClientCert}
+			k.StartTLS()
+			defer k.Close()
+			at := netip.MustParseAddrPort(k.Listener.Addr().String())
+			p := backend.New(backend.Config{
+				Verify: verify, AllowLoopback: true, Authorities: func() *x509.CertPool { return pool },
+				Certificate: func() (*tls.Certificate, error) { shown++; return &tls.Certificate{}, nil },
+			})
+			target := backend.Target{
+				Kubelet: true, Scheme: "https", Host: at.Addr().String(), Port: fmt.Sprint(at.Port()), Path: "/", SkipVerify: !verify,
+			}
+			err := p.Log(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/", nil), target, "p", false, func(int) {})
+			if err == nil || !strings.Contains(err.Error(), "API server") || shown+asked != 0 {
+				t.Errorf("certificate shown %d times, %d requests, %v", shown, asked, err)
+			}
+		})
+	}
+}
+
 // TestErrorsNameTheNode: who runs kubectl learns which node was not reached, and why.
 func TestErrorsNameTheNode(t *testing.T) {
 	k := newKubelet(t, nil)

@@ -5,9 +5,11 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"time"
 )
 
@@ -88,8 +90,25 @@ func (p *Proxy) tls(t *Target) *tls.Config {
 	default:
 		c.InsecureSkipVerify = true // As the operator, or the client for a log, has asked for; see Config.
 	}
+	if t.Kubelet {
+		c.VerifyConnection = notAServer
+	}
 	return c
 }
+
+// serverName is a name that the certificates of all API servers have and those of kubelets never do.
+const serverName = "kubernetes.default.svc"
+
+// notAServer refuses an API server in the place of a kubelet before this server's certificate is shown to it. Its own addresses and those of
+// its replicas are refused already; this is for load balancers and translated addresses that lead there, which nobody here knows.
+func notAServer(state tls.ConnectionState) error {
+	if len(state.PeerCertificates) > 0 && slices.Contains(state.PeerCertificates[0].DNSNames, serverName) {
+		return errServer
+	}
+	return nil
+}
+
+var errServer = errors.New("the certificate there is that of an API server, not of a kubelet")
 
 // transport makes connections for one request. With keep-alives off, no backend can answer one client's request with what it sent
 // unasked on a connection of another, and nothing outlives the request.

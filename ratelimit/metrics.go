@@ -22,7 +22,7 @@ func clientMetrics() []metric {
 		return number(prometheus.CounterValue, name, help, func(s Stats) float64 { return float64(value(s)) }, labels)
 	}
 	const refused, granted = "Requests refused because of their client, by what was used up.", "Requests let through, by whether limits applied to them."
-	const held = "Long-running requests that are open, by whether limits apply to them."
+	const held = "Places taken by open long-running requests, one by a watch and ten by a stream, by whether limits apply to them."
 	return []metric{
 		gauge("accounts", "Clients that have state of their own.", func(s Stats) int { return s.Accounts }),
 		gauge("seats", "Seats in use.", func(s Stats) int { return s.Seats }),
