@@ -117,21 +117,26 @@ func (f *feeder[T]) follow(ctx context.Context, w *resource.Watch) error {
 			if c.InitialEnd {
 				f.complete()
 			}
-			if c.Item == nil {
-				continue
-			}
-			decoded, err := w.Type.Decode(c.Item)
-			if err != nil {
-				return err
-			}
-			o := decoded.(T)
-			if c.Type == "DELETED" {
-				f.remove(o.GetNamespace(), o.GetName())
-				continue
-			}
-			if f.apply(o); f.seen != nil {
-				f.seen[name{o.GetNamespace(), o.GetName()}] = true
+			if c.Item != nil {
+				f.change(w.Type, c)
 			}
 		}
+	}
+}
+
+// change tells of one object. What cannot be decoded counts as absent: it must not end the server, and nobody may do anything because
+// of it.
+func (f *feeder[T]) change(t *resource.Type, c resource.Change) {
+	self := name{c.Item.Namespace, c.Item.Name}
+	if c.Type != "DELETED" {
+		if decoded, err := t.Decode(c.Item); err == nil {
+			if f.apply(decoded.(T)); f.seen != nil {
+				f.seen[self] = true
+			}
+			return
+		}
+	}
+	if f.remove(self.namespace, self.name); f.seen != nil {
+		delete(f.seen, self)
 	}
 }
