@@ -36,14 +36,17 @@ check: ## format, vet, staticcheck, the picture of the packages, generated files
 	@test -z "$$($(GOFUMPT) -l . | tee /dev/stderr)" || { echo "these files need gofumpt" >&2; exit 1; }
 	$(GO) vet ./...
 	$(GO) -C e2e vet ./...
+	$(GO) -C e2e/envtest vet ./...
 	$(GO) -C bench vet ./...
 	$(GO) $(STATICCHECK) ./...
 	cd e2e && $(GO) $(STATICCHECK) . ./cluster ./diff ./cmd/diff ./soak ./kubeadm ./wholecluster
+	cd e2e/envtest && $(GO) $(STATICCHECK) .
 	cd bench && $(GO) $(STATICCHECK) .
 	$(GO) test ./internal/archtest ./internal/flags ./internal/openapi
 	$(GO) mod tidy -diff
 	$(GO) -C e2e mod tidy -diff
 	$(GO) -C e2e/etcd mod tidy -diff
+	$(GO) -C e2e/envtest mod tidy -diff
 	$(GO) -C bench mod tidy -diff
 
 # go mod tidy does not look at tools/go.work, which provides the main module there, so it is not run in tools. In e2e/kwok, which requires one module
