@@ -111,16 +111,7 @@ func collect(r *request, policies []*bound[*mutator]) (list []*invocation, fault
 			continue
 		}
 		for _, b := range p.bindings {
-			if b.match != nil {
-				_, matches, err := b.match.matches(r)
-				if err != nil {
-					faults = append(faults, p.faulty(b.name, fmt.Errorf("failed to configure binding: %s", clientText(err)), "")...)
-				}
-				if !matches {
-					continue
-				}
-			}
-			params, err := r.params(of, b.paramRef)
+			params, err := r.paramsFor(b, of)
 			if err != nil {
 				faults = append(faults, p.faulty(b.name, fmt.Errorf("failed to configure binding: %s", clientText(err)), "")...)
 			}
@@ -200,21 +191,9 @@ func (m *Mutating) invoke(r *request, i *invocation, known *memory) ([]fault, er
 	if !applies || (r.SecondRound() && !known.do[i.key()]) {
 		return nil, nil
 	}
-	var faults []fault
-	changed := false
-	for n := range p.mutations {
-		if r.Object == nil {
-			break
-		}
-		did, err := e.run(&p.mutations[n])
-		var answer *api.Error
-		if errors.As(err, &answer) {
-			return nil, answer
-		}
-		if err != nil {
-			faults = append(faults, i.faulty(i.binding.name, err, metav1.StatusReasonInvalid)...)
-		}
-		changed = changed || did
+	faults, changed, err := e.all(p.mutations)
+	if err != nil {
+		return nil, err
 	}
 	if changed {
 		known.changed()

@@ -11,6 +11,7 @@ import (
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -75,6 +76,26 @@ func (e *edit) show() error {
 	m, err := valueOf(e.object, e.i.as.Kind)
 	e.values[cel.ObjectName] = m
 	return err
+}
+
+// all applies the mutations one after the other, and reports whether any changed the object. What is wrong with one does not keep
+// the others from it. An error is one of the request and not of the policy.
+func (e *edit) all(list []change) (faults []fault, changed bool, err error) {
+	for n := range list {
+		if e.r.Object == nil {
+			break
+		}
+		did, err := e.run(&list[n])
+		var answer *api.Error
+		if errors.As(err, &answer) {
+			return nil, false, answer
+		}
+		if err != nil {
+			faults = append(faults, e.i.faulty(e.i.binding.name, err, metav1.StatusReasonInvalid)...)
+		}
+		changed = changed || did
+	}
+	return faults, changed, nil
 }
 
 // run evaluates one mutation and applies its patch, and reports whether that changed anything.

@@ -36,6 +36,16 @@ func (c *Config) paramTypeOf(k *admissionregistrationv1.ParamKind) (*paramType, 
 	return &paramType{kind, namespaced}, nil
 }
 
+// paramsFor returns what a policy is to be evaluated with through a binding: nothing at all if the binding is not about the request.
+func (r *request) paramsFor(b *binding, of *paramType) ([]param, error) {
+	if b.match != nil {
+		if _, matches, err := b.match.matches(r); err != nil || !matches {
+			return nil, err
+		}
+	}
+	return r.params(of, b.paramRef)
+}
+
 // params returns what the policy is to be evaluated with for a binding, each on its own. None at all means not to evaluate it.
 func (r *request) params(of *paramType, by *admissionregistrationv1.ParamRef) ([]param, error) {
 	if of == nil || by == nil {

@@ -170,6 +170,15 @@ func (r *request) inputs(as Served, params any, hasParams bool) (map[string]any,
 	return values, err
 }
 
+// allInputs are the inputs together with the object, for policies that do not change it.
+func (r *request) allInputs(as Served, params any, hasParams bool) (map[string]any, error) {
+	values, err := r.inputs(as, params, hasParams)
+	if err == nil && r.Object != nil {
+		values[cel.ObjectName], err = r.shownObject(as)
+	}
+	return values, err
+}
+
 // authorized returns the values together with the authorizer.
 func (r *request) authorized(values map[string]any) map[string]any {
 	if r.authorizer == nil {

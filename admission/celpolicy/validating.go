@@ -106,19 +106,9 @@ func (v *Validating) ask(r *request, p *bound[*validator]) ([]denial, error) {
 	var denials []denial
 	annotations := map[string][]string{}
 	for _, b := range p.bindings {
-		if b.match != nil {
-			_, matches, err := b.match.matches(r)
-			if err != nil {
-				denials = append(denials, p.misconfigured(b.name, err)...)
-			}
-			if !matches {
-				continue
-			}
-		}
-		params, err := r.params(of, b.paramRef)
+		params, err := r.paramsFor(b, of)
 		if err != nil {
 			denials = append(denials, p.misconfigured(b.name, err)...)
-			continue
 		}
 		for _, param := range params {
 			o, err := p.compiled().validate(r, as, param.value, p.ignore)

@@ -66,10 +66,7 @@ func failed(ignore bool, err error) *outcome {
 
 // validate evaluates the policy. An error is one of the request and not of the policy.
 func (v *validator) validate(r *request, as Served, params any, ignore bool) (*outcome, error) {
-	values, err := r.inputs(as, params, v.spec.ParamKind != nil)
-	if err == nil && r.Object != nil {
-		values[cel.ObjectName], err = r.shownObject(as)
-	}
+	values, err := r.allInputs(as, params, v.spec.ParamKind != nil)
 	if err != nil {
 		return failed(ignore, fmt.Errorf("failed to convert object version: %w", err)), nil
 	}
