@@ -3,6 +3,7 @@ package authn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -161,7 +162,7 @@ func (c *Chain) Token(ctx context.Context, token string, audiences []string) (*R
 	if len(audiences) > 0 {
 		res.Audiences = intersect(audiences, c.APIAudiences)
 		if len(res.Audiences) == 0 {
-			return nil, api.Unauthorized(errors.New("the token is for none of the audiences asked for"))
+			return nil, api.Unauthorized(fmt.Errorf("%w for any of the audiences asked for", ErrUnknownToken))
 		}
 	}
 	return res, nil

@@ -18,7 +18,7 @@ import (
 )
 
 // notBeforeSkew is how far the clock of an issuer may be ahead.
-const notBeforeSkew = 5 * time.Minute
+const notBeforeSkew = time.Minute
 
 // issuer judges the tokens of one issuer.
 type issuer struct {
@@ -158,6 +158,7 @@ func (c claims) time(name string) (time.Time, error) {
 }
 
 // refuseDistributed refuses a token whose groups would have to be fetched from somewhere: without them the user would be another.
+// Groups in a token inside this one are passed over, as in Kubernetes.
 func (i *issuer) refuseDistributed(c claims) error {
 	groups := i.config.ClaimMappings.Groups.Claim
 	if _, has := c[groups]; groups == "" || has || c["_claim_names"] == nil {
@@ -167,10 +168,20 @@ func (i *issuer) refuseDistributed(c claims) error {
 	if err := c.read("_claim_names", &names); err != nil {
 		return errors.New("_claim_names is no object of strings")
 	}
-	if _, elsewhere := names[groups]; elsewhere {
-		return fmt.Errorf("the claim %q is distributed, which is not supported: have the issuer put it into the token", groups)
+	source, elsewhere := names[groups]
+	if !elsewhere {
+		return nil
 	}
-	return nil
+	var sources map[string]struct {
+		Endpoint string `json:"endpoint"`
+	}
+	if err := c.read("_claim_sources", &sources); err != nil {
+		return errors.New("_claim_sources is missing or no object of sources")
+	}
+	if at, has := sources[source]; has && at.Endpoint == "" {
+		return nil
+	}
+	return fmt.Errorf("the claim %q is distributed, which is not supported: have the issuer put it into the token", groups)
 }
 
 // canonicalIssuer is the issuer by the name that its discovery document has: Google's tokens may lack the scheme.
