@@ -143,7 +143,7 @@ func (w *whole) commandLine(t *testing.T, kind string) []string {
 	default:
 		t.Fatalf("GATEHOUSE_CLUSTER: %q is not an API server that is known here", kind)
 	}
-	return append([]string{w.dropIn(t)}, yet(args)...)
+	return append([]string{w.dropIn(t)}, args...)
 }
 
 // dropIn is Gatehouse under the name by which its profile is the compatible one. It is a copy, which a build does not replace

@@ -9,7 +9,6 @@ const containerLog = `2026-01-02T03:04:05.000000001Z stdout F first line
 `
 
 func logs(w *whole, t *testing.T) {
-	w.needsKubelets(t)
 	pod := w.fields(t, "{.items[0].metadata.name}", "-n", shop, "pods", "-l", "app=web")[0]
 	for _, c := range []struct {
 		args []string
@@ -29,7 +28,6 @@ func logs(w *whole, t *testing.T) {
 }
 
 func execs(w *whole, t *testing.T) {
-	w.needsKubelets(t)
 	pod := w.fields(t, "{.items[0].metadata.name}", "-n", shop, "pods", "-l", "app=web")[0]
 	if got := w.run(t, "-n", shop, "exec", pod, "--", "sh", "-c", "echo out"); got != "out\n" {
 		t.Errorf("exec: %q", got)
@@ -50,12 +48,4 @@ func (w *whole) execStreams(t *testing.T, pod string) {
 	}
 	// kwok reports an exit code as a text, where a kubelet would send it as a number.
 	w.refused(t, "exit status 3", "", "-n", shop, "exec", pod, "--", "sh", "-c", "exit 3")
-}
-
-// needsKubelets skips on Gatehouse what goes through to kubelets.
-func (w *whole) needsKubelets(t *testing.T) {
-	t.Helper()
-	if w.kind != reference {
-		t.Skip("Gatehouse has no way to kubelets yet")
-	}
 }
