@@ -131,8 +131,10 @@ func TestExecTellsWhatTheKubeletRefuses(t *testing.T) {
 		answer http.HandlerFunc
 		want   string
 	}{
-		"no such container":    {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "container not found", 404) }, "container not found"},
-		"a redirect":           {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "http://127.0.0.1:1/", 302) }, "redirect not allowed"},
+		"no such container": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "container not found", 404) }, "container not found"},
+		"a redirect": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, "http://127.0.0.1:1/", http.StatusFound)
+		}, "redirect not allowed"},
 		"success, no upgrade":  {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }, "invalid upgrade response: status code 200"},
 		"another protocol":     {switchTo("websocket"), "protocol that was not asked for"},
 		"a head without bound": {func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("X", strings.Repeat("x", 1<<20)) }, "exceeded"},

@@ -145,10 +145,12 @@ func TestFailedUpgradeIsNoTunnel(t *testing.T) {
 		answer http.HandlerFunc
 		code   int
 	}{
-		"200":              {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }, 500},
-		"403":              {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", 403) }, 403},
-		"302":              {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 302) }, 500},
-		"307":              {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, 307) }, 500},
+		"200": {func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(200) }, 500},
+		"403": {func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "no", http.StatusForbidden) }, 403},
+		"302": {func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, other.URL, http.StatusFound) }, 500},
+		"307": {func(w http.ResponseWriter, r *http.Request) {
+			http.Redirect(w, r, other.URL, http.StatusTemporaryRedirect)
+		}, 500},
 		"another protocol": {switchTo("h2c"), 500},
 		"garbage": {func(w http.ResponseWriter, _ *http.Request) {
 			conn, _, _ := http.NewResponseController(w).Hijack()

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Endpoints are deprecated for clients; the server keeps its own addresses in them.
+
 package resource
 
 import (
@@ -201,7 +203,7 @@ func (s *Service) servers() []netip.AddrPort {
 		}
 	}
 	if o, err := s.lookup("endpoints", metav1.NamespaceDefault, name); err == nil && o != nil {
-		for _, subset := range o.(*corev1.Endpoints).Subsets { //nolint:staticcheck // The server itself keeps them.
+		for _, subset := range o.(*corev1.Endpoints).Subsets {
 			for _, a := range slices.Concat(subset.Addresses, subset.NotReadyAddresses) {
 				for _, port := range subset.Ports {
 					add(a.IP, port.Port)

@@ -45,29 +45,34 @@ func (c *connecting) process() (Connection, error) {
 		return Connection{}, err
 	}
 	target.Path = map[string]string{"log": "/containerLogs", "exec": "/exec", "attach": "/attach", "portforward": "/portForward"}[c.info.Subresource] + at
+	connection.Target, connection.TakesWebSockets = target, slices.Contains(node.Status.DeclaredFeatures, nodeTakesWebSockets)
+	connection.ask(c.options)
+	return connection, nil
+}
+
+// ask puts the options into the query of the request to the kubelet.
+func (c *Connection) ask(options runtime.Object) {
 	query := url.Values{}
-	switch o := c.options.(type) {
+	switch o := options.(type) {
 	case *corev1.PodLogOptions:
-		query, connection.Follow, target.SkipVerify = logQuery(o), o.Follow, o.InsecureSkipTLSVerifyBackend
+		query, c.Follow, c.Target.SkipVerify = logQuery(o), o.Follow, o.InsecureSkipTLSVerifyBackend
 	case *corev1.PodExecOptions:
-		connection.Streams = backend.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, TTY: o.TTY}
-		query = streamQuery(connection.Streams)
+		c.Streams = backend.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, TTY: o.TTY}
+		query = streamQuery(c.Streams)
 		query["command"] = o.Command
 	case *corev1.PodAttachOptions:
-		connection.Streams = backend.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, TTY: o.TTY}
-		query = streamQuery(connection.Streams)
+		c.Streams = backend.Streams{Stdin: o.Stdin, Stdout: o.Stdout, Stderr: o.Stderr, TTY: o.TTY}
+		query = streamQuery(c.Streams)
 	case *corev1.PodPortForwardOptions:
 		if len(o.Ports) > 0 {
 			ports := make([]string, len(o.Ports))
 			for i, port := range o.Ports {
 				ports[i] = strconv.Itoa(int(port))
 			}
-			query.Set("port", strings.Join(ports, ","))
+			query.Set(corev1.PortHeader, strings.Join(ports, ","))
 		}
 	}
-	target.RawQuery = query.Encode()
-	connection.Target, connection.TakesWebSockets = target, slices.Contains(node.Status.DeclaredFeatures, nodeTakesWebSockets)
-	return connection, nil
+	c.Target.RawQuery = query.Encode()
 }
 
 func askedContainer(options runtime.Object) string {

@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 Endpoints are deprecated for clients; what a Service leads to is decided by them, as in kube-apiserver.
+
 package resource
 
 import (
@@ -112,7 +114,7 @@ func (c *connecting) service() (backend.Target, error) {
 			return backend.Target{}, err
 		}
 	}
-	endpoints, err := named[*corev1.Endpoints](c, "endpoints", name) //nolint:staticcheck // As kube-apiserver; see the comment on service.
+	endpoints, err := named[*corev1.Endpoints](c, "endpoints", name)
 	if err != nil {
 		return backend.Target{}, err
 	}
@@ -151,7 +153,7 @@ func (c *connecting) portName(service string, number int64) (string, error) {
 }
 
 // endpoint picks one of the addresses that is a pod's, by chance.
-func (c *connecting) endpoint(addresses []corev1.EndpointAddress) (string, bool) { //nolint:staticcheck // See above.
+func (c *connecting) endpoint(addresses []corev1.EndpointAddress) (string, bool) {
 	for _, i := range rand.Perm(len(addresses)) {
 		a := addresses[i]
 		if a.TargetRef == nil || a.TargetRef.Namespace != c.info.Namespace {
