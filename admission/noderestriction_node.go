@@ -1,3 +1,5 @@
+//lint:file-ignore SA1019 ConfigSource is deprecated for clients; a server has to check it.
+
 package admission
 
 import (

@@ -94,7 +94,7 @@ func (f filler) fill(v reflect.Value, depth int) {
 		*target = []intstr.IntOrString{intstr.FromInt32(f.Int32()), intstr.FromString("10%")}[f.IntN(2)]
 		return
 	case *metav1.FieldsV1:
-		target.Raw = []byte(`{"f:metadata":{"f:labels":{".":{},"n":1.5}}}`)
+		target.SetRawString(`{"f:metadata":{"f:labels":{".":{},"n":1.5}}}`)
 		return
 	case *runtime.RawExtension:
 		target.Raw = []byte(`{"a":[1,2.5,null,true,"x"]}`)

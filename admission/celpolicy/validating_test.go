@@ -295,8 +295,10 @@ func TestChangesTakeEffect(t *testing.T) {
 	s := policy(t, `  validations: [{expression: "false"}]`)
 	v := celpolicy.NewValidating(world{}.config(), s)
 	ask := func() string { return text(t, v.Validate(t.Context(), attributes(t, "prod"))) }
-	if ask() == "" || ask() == "" || s.reads != 1 {
-		t.Fatalf("not denied, or read %d times without a change", s.reads)
+	for range 2 {
+		if ask() == "" || s.reads != 1 {
+			t.Fatalf("not denied, or read %d times without a change", s.reads)
+		}
 	}
 	bindings := s.bindings
 	s.version, s.bindings = 1, nil

@@ -206,9 +206,11 @@ func (l *Legacy) objects(ctx context.Context, c *legacyClaims, token string) (*c
 	case err != nil:
 		return nil, nil, fmt.Errorf("look up Secret %q: %w", c.Secret, err)
 	case !found || secret.DeletionTimestamp != nil:
-		return nil, nil, errors.New("Token has been invalidated") //nolint:revive,staticcheck // The reference's text.
+		//lint:ignore ST1005 The text is that of kube-apiserver.
+		return nil, nil, errors.New("Token has been invalidated")
 	case subtle.ConstantTimeCompare(secret.Data[corev1.ServiceAccountTokenKey], []byte(token)) != 1:
-		return nil, nil, errors.New("Token does not match server's copy") //nolint:revive,staticcheck // The reference's text.
+		//lint:ignore ST1005 The text is that of kube-apiserver.
+		return nil, nil, errors.New("Token does not match server's copy")
 	}
 	account, found, err := l.opts.Objects.ServiceAccount(ctx, c.Namespace, c.Account)
 	switch {

@@ -13,7 +13,6 @@ import (
 	"encoding/pem"
 	"io"
 	"math/big"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -269,14 +268,5 @@ func (ca *testCA) user(t *testing.T, name string, groups ...string) *tls.Certifi
 	return ca.sign(t, &x509.Certificate{
 		Subject: pkix.Name{CommonName: name, Organization: groups}, KeyUsage: x509.KeyUsageDigitalSignature,
 		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
-	})
-}
-
-// serving issues the certificate of a server on this machine.
-func (ca *testCA) serving(t *testing.T) *tls.Certificate {
-	t.Helper()
-	return ca.sign(t, &x509.Certificate{
-		Subject: pkix.Name{CommonName: "127.0.0.1"}, KeyUsage: x509.KeyUsageDigitalSignature,
-		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}, IPAddresses: []net.IP{{127, 0, 0, 1}},
 	})
 }
