@@ -259,3 +259,26 @@ func FuzzDenyList(f *testing.F) {
 		}
 	})
 }
+
+// FuzzCRL changes a good list: whatever is taken is signed, and so says what the authority said.
+func FuzzCRL(f *testing.F) {
+	ca := issue(f, nil, "ca", 1)
+	bad := issue(f, ca, "bad", 17)
+	f.Add(ca.list(f, 1, []int64{17}))
+	f.Add("-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n")
+	f.Add("\x30\x00")
+	file := filepath.Join(f.TempDir(), "crl")
+	f.Fuzz(func(t *testing.T, text string) {
+		write(t, file, text)
+		l, err := revocation.Open(revocation.Options{
+			CRLFile: file, Clock: func() time.Time { return start.Add(5 * time.Minute) },
+			Authorities: func() []*x509.Certificate { return []*x509.Certificate{ca.cert} },
+		})
+		if err != nil {
+			return
+		}
+		if l.Revoked(present(bad), &authn.Result{}) == nil {
+			t.Errorf("%q was taken for a list that does not hold the certificate", text)
+		}
+	})
+}

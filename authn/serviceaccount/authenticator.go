@@ -119,7 +119,7 @@ func (a *Authenticator) Authenticate(ctx context.Context, c authn.Credentials) (
 	}
 	audiences := common(wanted, claims.Audience)
 	if len(audiences) == 0 {
-		return nil, fmt.Errorf("service-account token of %q: %w", claims.Subject, jwt.ErrTokenInvalidAudience)
+		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", []string(claims.Audience), wanted)
 	}
 	if err := a.checkObjects(ctx, claims, now); err != nil {
 		return nil, fmt.Errorf("service-account token of %q: %w", claims.Subject, err)

@@ -94,22 +94,22 @@ func (l *Legacy) Authenticate(ctx context.Context, c authn.Credentials) (*authn.
 	}
 	claims, err := l.verify(c.BearerToken)
 	if claims == nil || err != nil {
-		return nil, wrapLegacy(err)
+		return nil, err
 	}
 	if claims.Expires != nil && !l.opts.Clock().Before(time.Unix(*claims.Expires, 0)) {
-		return nil, wrapLegacy(jwt.ErrTokenExpired)
+		return nil, jwt.ErrTokenExpired
 	}
 	audiences, err := l.audiences(c.Audiences, claims.Audience)
 	if err != nil {
-		return nil, wrapLegacy(err)
+		return nil, err
 	}
 	secret, account, err := l.objects(ctx, claims, c.BearerToken)
 	if err != nil {
-		return nil, wrapLegacy(err)
+		return nil, err
 	}
 	l.tellUse(secret)
 	if secret.Labels[LabelInvalidSince] != "" {
-		return nil, wrapLegacy(invalidated(secret, account))
+		return nil, invalidated(secret, account)
 	}
 	return legacyResult(claims, audiences, secret, account), nil
 }
@@ -121,13 +121,6 @@ func invalidated(secret *corev1.Secret, account *corev1.ServiceAccount) error {
 			secret.Namespace, secret.Name, account.Namespace, account.Name, LabelInvalidSince),
 		Annotations: map[string]string{annotationLegacyInvalidated: secret.Name + "/" + secret.Namespace},
 	}
-}
-
-func wrapLegacy(err error) error {
-	if err == nil {
-		return nil
-	}
-	return fmt.Errorf("service-account token in a secret: %w", err)
 }
 
 // verify returns the claims of a token whose signature is good, or nil for a token that is not for us to judge.
@@ -165,7 +158,7 @@ func (l *Legacy) parse(token string, h header, keys *keySet) (*legacyClaims, err
 			candidates = []*verifier{key}
 		}
 	}
-	last := errors.New("no key verifies the token")
+	last := errors.New("invalid signature, no keys found")
 	for _, key := range candidates {
 		if !key.accepts(h.Algorithm) {
 			continue
@@ -194,7 +187,7 @@ func (l *Legacy) audiences(wanted []string, got audience) ([]string, error) {
 	}
 	both := common(wanted, got)
 	if len(both) == 0 {
-		return nil, jwt.ErrTokenInvalidAudience
+		return nil, fmt.Errorf("token audiences %q is invalid for the target audiences %q", []string(got), wanted)
 	}
 	return both, nil
 }

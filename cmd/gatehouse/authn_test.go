@@ -176,7 +176,7 @@ func (l *live) testTokenReview(t *testing.T) {
 		},
 		"a token for somebody else": {
 			authenticationv1.TokenReviewSpec{Token: request.Status.Token},
-			authenticationv1.TokenReviewStatus{Error: `[invalid bearer token, service-account token of "system:serviceaccount:default:reviewed": token has invalid audience]`},
+			authenticationv1.TokenReviewStatus{Error: `[invalid bearer token, token audiences ["vault"] is invalid for the target audiences ["` + l.url + `"]]`},
 		},
 		"a token for one of those asked for": {
 			authenticationv1.TokenReviewSpec{Token: request.Status.Token, Audiences: []string{"x", "vault"}},
