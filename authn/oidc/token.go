@@ -192,10 +192,15 @@ func canonicalIssuer(iss string) string {
 	return iss
 }
 
+// foreign finds what no token has. The base64 decoder would skip line breaks, so that one token had many forms.
+func foreign(r rune) bool {
+	return !('A' <= r && r <= 'Z' || 'a' <= r && r <= 'z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
+}
+
 // unverifiedIssuer tells whose token it is; nothing else is believed before the signature is verified.
 func unverifiedIssuer(token string) string {
 	segments := strings.Split(token, ".")
-	if len(segments) != 3 {
+	if len(segments) != 3 || strings.ContainsFunc(token, foreign) {
 		return ""
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(segments[1])
