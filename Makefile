@@ -13,7 +13,7 @@ GO ?= go
 GOFUMPT = $(GO) tool -modfile=tools/go.mod gofumpt
 STATICCHECK = tool -modfile=$(CURDIR)/tools/go.mod staticcheck -checks=all
 
-.PHONY: help run build test unit stories check generate fuzz e2e cluster-test diff conformance bench clean
+.PHONY: help run build test unit stories check generate fuzz e2e cluster-test scale diff conformance bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -70,6 +70,9 @@ e2e: ## compare with the real kube-apiserver and run all stories; the first time
 
 cluster-test: ## run a whole cluster on Gatehouse: scheduler, controller manager and kwok; SERVERS=gatehouse,embedded,kube-apiserver
 	GATEHOUSE_CLUSTER=$(SERVERS) $(GO) -C e2e test -count=1 -timeout=30m -v -run='^TestStory$$' ./wholecluster
+
+scale: ## measure 1,000 pods over 20 nodes beside kube-apiserver, for docs/performance.md
+	GATEHOUSE_SCALE=kube-apiserver,gatehouse $(GO) -C e2e test -count=1 -timeout=30m -v -run='^TestScale$$' ./wholecluster
 
 diff: ## send the same requests to kube-apiserver and to Gatehouse and report differences; flags in ARGS, see e2e/README.md
 	@$(GO) -C e2e run ./cmd/diff $(ARGS)

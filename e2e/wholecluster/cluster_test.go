@@ -40,8 +40,8 @@ type whole struct {
 	containerLog string
 }
 
-// start brings a cluster up, the control plane only.
-func start(t *testing.T, kind string) *whole {
+// start brings a cluster up, the control plane only. The controller manager and the scheduler get further flags.
+func start(t *testing.T, kind string, further ...string) *whole {
 	t.Helper()
 	w := &whole{kind: kind, dir: t.TempDir(), etcd: kind != embedded}
 	w.kubectl = build(t, cluster.Kubectl)
@@ -56,16 +56,16 @@ func start(t *testing.T, kind string) *whole {
 	w.startServer(t)
 	t.Cleanup(func() { w.terminate(t); w.end(t, w.server) })
 	w.asSuperAdmin(t, "create", "clusterrolebinding", "kubeadm:cluster-admins", "--clusterrole=cluster-admin", "--group=kubeadm:cluster-admins")
-	w.component(t, cluster.KubeControllerManager)
-	w.component(t, cluster.KubeScheduler)
+	w.component(t, cluster.KubeControllerManager, further...)
+	w.component(t, cluster.KubeScheduler, further...)
 	return w
 }
 
 // component starts one of the programs that kubeadm starts as it does.
-func (w *whole) component(t *testing.T, p cluster.Program) {
+func (w *whole) component(t *testing.T, p cluster.Program, further ...string) {
 	t.Helper()
 	name := string(p)
-	process := w.process(t, p, w.layout.Commands[name])
+	process := w.process(t, p, append(slices.Clone(w.layout.Commands[name]), further...))
 	base, path := splitURL(w.layout.HealthURLs[name])
 	if err := cluster.WaitReady(starting(t), process, base, path); err != nil {
 		t.Fatal(err)

@@ -78,8 +78,10 @@ func podInformer(t *testing.T, client kubernetes.Interface) corelisters.PodListe
 	return lister
 }
 
-func waitFor(done func() bool) bool {
-	err := wait.PollUntilContextTimeout(context.Background(), pollEach, patience, true, func(context.Context) (bool, error) {
+func waitFor(done func() bool) bool { return waitAtMost(patience, done) }
+
+func waitAtMost(limit time.Duration, done func() bool) bool {
+	err := wait.PollUntilContextTimeout(context.Background(), pollEach, limit, true, func(context.Context) (bool, error) {
 		return done(), nil
 	})
 	return err == nil
