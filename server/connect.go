@@ -31,9 +31,16 @@ func connects(info api.RequestInfo) bool {
 func streamsBody(info api.RequestInfo) bool { return connects(info) && info.Subresource == "proxy" }
 
 // createsSession reports whether the request starts something in a pod. A client starts it by GET as well as by POST, since that is what a
-// WebSocket begins with, and the right to read must not be the right to run commands.
-func createsSession(info api.RequestInfo) bool {
-	return connects(info) && info.Subresource != "log" && info.Subresource != "proxy"
+// WebSocket begins with, and the right to read must not be the right to run commands. A change of protocol with a kubelet by way of
+// nodes/proxy is such a request too: kubelets change it for nothing else.
+func createsSession(info api.RequestInfo, h http.Header) bool {
+	switch {
+	case !connects(info), info.Subresource == "log":
+		return false
+	case info.Subresource == "proxy":
+		return info.Resource == "nodes" && len(h["Upgrade"]) > 0
+	}
+	return true
 }
 
 // connect serves a subresource that connects to what runs. The connection holds a place of its client's from before it is made.

@@ -240,6 +240,32 @@ func TestSessionsNeedCreate(t *testing.T) {
 	}
 }
 
+// TestKubeletSessionsNeedCreate: by way of nodes/proxy a kubelet runs commands for who changes the protocol by GET.
+func TestKubeletSessionsNeedCreate(t *testing.T) {
+	for _, c := range []struct {
+		may  verbs
+		path string
+		want string
+	}{
+		{verbs{"get"}, "/api/v1/nodes/n:9/proxy/exec/ns/p/c", "cannot create resource"},
+		{verbs{"get", "create"}, "/api/v1/nodes/n:9/proxy/exec/ns/p/c", "address not allowed"},
+		{verbs{"get"}, "/api/v1/namespaces/default/pods/p/proxy/", "invalid upgrade response"},
+	} {
+		cluster := newCluster(t, echo)
+		all := config(t, &stages{})
+		all.Resources = cluster.rest
+		cluster.fill(t, listen(t, all, false))
+		cfg := config(t, &stages{})
+		cfg.Resources, cfg.Authorizer = cluster.rest, authz.Chain{Allowers: []authz.Authorizer{c.may}}
+		h := listen(t, cfg, false)
+		for _, header := range [][]string{{"Connection", "Upgrade", "Upgrade", "websocket"}, {"Connection", "keep-alive, upgrade", "Upgrade", "SPDY/3.1"}} {
+			if a := h.do(t, http.MethodGet, c.path, nil, header...); !strings.Contains(a.body, c.want) {
+				t.Errorf("who may %v: %s %v: %d %s, want %q", c.may, c.path, header, a.StatusCode, a.body, c.want)
+			}
+		}
+	}
+}
+
 // refusing is a policy on connections.
 type refusing struct{ seen []string }
 
