@@ -172,7 +172,7 @@ func (w *work) deleteForeground(ctx context.Context, n *node, m *resource.Metada
 func (w *work) finishForeground(ctx context.Context, n *node) error {
 	held := false
 	for _, dependent := range w.graph.owned(n.uid) {
-		if !dependent.blocks(n.uid) {
+		if !dependent.blocks(n.uid) || !w.mayHold(dependent, n) {
 			continue
 		}
 		held = true
@@ -184,6 +184,22 @@ func (w *work) finishForeground(ctx context.Context, n *node) error {
 		return nil // The end of the last of them calls for this job again.
 	}
 	return w.removeFinalizer(ctx, whyCollect, n, metav1.FinalizerDeleteDependents)
+}
+
+// mayHold reports whether a dependent that blocks the deletion of the owner has it for an owner indeed: whoever knows a uid could
+// name it from another namespace, where nobody who deletes the owner can do anything about it. What cannot be read counts as one that may.
+func (w *work) mayHold(dependent, owner *node) bool {
+	m, err := w.current(dependent)
+	if err != nil || m == nil {
+		return true
+	}
+	return slices.ContainsFunc(m.OwnerReferences, func(ref metav1.OwnerReference) bool {
+		if ref.UID != owner.uid || ref.BlockOwnerDeletion == nil || !*ref.BlockOwnerDeletion {
+			return false
+		}
+		_, err := w.owner(dependent, ref)
+		return err == nil
+	})
 }
 
 // orphan takes an object's reference away from all its dependents and then lets it go.

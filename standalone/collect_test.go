@@ -193,3 +193,19 @@ func TestCircleEnds(t *testing.T) {
 	c.untilGone(t, "v1/ns:configmaps/a")
 	c.untilGone(t, "v1/ns:configmaps/b")
 }
+
+// TestStrangersDoNotHoldUpADeletion: who may write in one namespace must not be able to keep what is in another from being deleted.
+func TestStrangersDoNotHoldUpADeletion(t *testing.T) {
+	c := start(t)
+	c.must(t, "create", "v1/namespaces", `{"metadata":{"name":"other"}}`)
+	owner := string(c.must(t, "create", "v1/ns:configmaps", `{"metadata":{"name":"owner"}}`).Metadata.UID)
+	c.must(t, "create", "v1/other:configmaps", owned("stranger", "!v1 ConfigMap owner "+owner))
+	c.must(t, "create", "v1/ns:configmaps", owned("misnamed", "!v1 Secret owner "+owner))
+	c.must(t, "create", "v1/ns:configmaps", owned("child", "!v1 ConfigMap owner "+owner))
+	c.run(t, "one")
+	c.must(t, "delete", "v1/ns:configmaps/owner", "", propagate(metav1.DeletePropagationForeground))
+	c.untilGone(t, "v1/ns:configmaps/owner")
+	if c.exists(t, "v1/ns:configmaps/child") {
+		t.Error("the owner did not wait for its own dependent")
+	}
+}
