@@ -20,39 +20,34 @@ import (
 // MaxCSRBytes bounds the spec.request that is parsed, as PEM. A request with an RSA key of 16,384 bits has a tenth of it.
 const MaxCSRBytes = 64 << 10
 
-// Certificates keeps users from having certificates made that they may not have: who approves or denies a request must be
-// allowed to approve for its signer, who signs it must be allowed to sign for it, and nobody may ask for a client certificate
-// in system:masters. It is a Validator, and decides like the plugins CertificateApproval, CertificateSigning and
-// CertificateSubjectRestriction of kube-apiserver. The server's own loops are not asked.
-//
-// Limits: it is about certificates.k8s.io/v1 only, and the subject is looked at for the one signer whose certificates this server
-// believes without a further check of what they name.
-type Certificates struct {
+// The three plugins of this file keep users from having certificates made that they may not have, and decide like those of their names in
+// kube-apiserver. They are Validators about certificates.k8s.io/v1 only, and do not ask the server's own loops. Refusals are 403.
+
+// CertificateApproval asks that who approves or denies a request may approve for its signer.
+type CertificateApproval struct {
 	// Authorizer is required.
 	Authorizer authz.Authorizer
 }
 
-// Validate checks creates of certificate signing requests and updates of their approval and status. Refusals are 403.
-func (c Certificates) Validate(ctx context.Context, a *Attributes) error {
-	if a.Resource.Group != certificatesv1.GroupName || a.Resource.Resource != "certificatesigningrequests" || a.Permit.IsSystem() {
+// Validate checks every write of the approval, one that takes a condition away included.
+func (c CertificateApproval) Validate(ctx context.Context, a *Attributes) error {
+	if !a.signs("approval", Update) {
 		return nil
 	}
-	switch {
-	case a.Operation == Create && a.Subresource == "":
-		csr, err := signingRequest(a.Object)
-		if err != nil {
-			return err
-		}
-		return a.checkSubject(csr)
-	case a.Operation == Update && (a.Subresource == "approval" || a.Subresource == "status"):
-		return c.update(ctx, a)
-	}
-	return nil
+	return a.checkSigner(ctx, c.Authorizer, "approve")
 }
 
-// update checks every write of the approval, one that takes a condition away included, and those of the status that change
-// what a client waits for: the certificate, or the condition that there will be none.
-func (c Certificates) update(ctx context.Context, a *Attributes) error {
+// CertificateSigning asks that who signs a request may sign for its signer.
+type CertificateSigning struct {
+	// Authorizer is required.
+	Authorizer authz.Authorizer
+}
+
+// Validate checks those writes of the status that change what a client waits for: the certificate, or the condition that there will be none.
+func (c CertificateSigning) Validate(ctx context.Context, a *Attributes) error {
+	if !a.signs("status", Update) {
+		return nil
+	}
 	now, err := signingRequest(a.Object)
 	if err != nil {
 		return err
@@ -61,27 +56,55 @@ func (c Certificates) update(ctx context.Context, a *Attributes) error {
 	if err != nil {
 		return err
 	}
-	verb := "approve"
-	if a.Subresource == "status" {
-		if bytes.Equal(now.Status.Certificate, was.Status.Certificate) &&
-			apiequality.Semantic.DeepEqual(now.Status.Conditions, was.Status.Conditions) {
-			return nil
-		}
-		verb = "sign"
+	if bytes.Equal(now.Status.Certificate, was.Status.Certificate) && apiequality.Semantic.DeepEqual(now.Status.Conditions, was.Status.Conditions) {
+		return nil
 	}
-	// The stored signer decides: neither subresource writes the spec.
+	return a.checkSigner(ctx, c.Authorizer, "sign")
+}
+
+// CertificateSubjectRestriction refuses requests for client certificates in system:masters. The subject is looked at for the one signer whose certificates this
+// server believes without a further check of what they name.
+type CertificateSubjectRestriction struct{}
+
+// Validate checks creates.
+func (CertificateSubjectRestriction) Validate(_ context.Context, a *Attributes) error {
+	if !a.signs("", Create) {
+		return nil
+	}
+	csr, err := signingRequest(a.Object)
+	if err != nil {
+		return err
+	}
+	return a.checkSubject(csr)
+}
+
+// signs reports whether somebody, and not the server, does this to a certificate signing request.
+func (a *Attributes) signs(subresource string, operation Operation) bool {
+	return a.Resource.Group == certificatesv1.GroupName && a.Resource.Resource == "certificatesigningrequests" &&
+		a.Subresource == subresource && a.Operation == operation && !a.Permit.IsSystem()
+}
+
+// checkSigner refuses who has no right to the signer. The stored one decides: neither subresource writes the spec.
+func (a *Attributes) checkSigner(ctx context.Context, authorizer authz.Authorizer, verb string) error {
+	if _, err := signingRequest(a.Object); err != nil {
+		return err
+	}
+	was, err := signingRequest(a.OldObject)
+	if err != nil {
+		return err
+	}
 	signer := was.Spec.SignerName
-	if c.mayUseSigner(ctx, a.Permit.User(), verb, signer) {
+	if mayUseSigner(ctx, authorizer, a.Permit.User(), verb, signer) {
 		return nil
 	}
 	return a.Forbidden(fmt.Errorf("user not permitted to %s requests with signerName %q", verb, signer))
 }
 
 // mayUseSigner asks for the signer by its name and then for all signers of its domain. An error is a no.
-func (c Certificates) mayUseSigner(ctx context.Context, user api.User, verb, signer string) bool {
+func mayUseSigner(ctx context.Context, authorizer authz.Authorizer, user api.User, verb, signer string) bool {
 	domain, _, _ := strings.Cut(signer, "/")
 	for _, name := range []string{signer, domain + "/*"} {
-		decision, _, err := c.Authorizer.Authorize(ctx, user, api.RequestInfo{
+		decision, _, err := authorizer.Authorize(ctx, user, api.RequestInfo{
 			IsResource: true, Verb: verb, Group: certificatesv1.GroupName, Version: "*", Resource: "signers", Name: name,
 		})
 		if err == nil && decision == authz.Allow {

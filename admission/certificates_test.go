@@ -22,6 +22,13 @@ import (
 
 const clientSigner = certificatesv1.KubeAPIServerClientSignerName
 
+// certificates are the three plugins about certificates.
+func certificates(a authz.Authorizer) *admission.Chain {
+	return &admission.Chain{Validators: []admission.Validator{
+		admission.CertificateApproval{Authorizer: a}, admission.CertificateSigning{Authorizer: a}, admission.CertificateSubjectRestriction{},
+	}}
+}
+
 // signers is a chain in which each user has one right on signers: mallory none, exact on one by name, domain on all of
 // kubernetes.io, other on those of another domain, signer to sign, and root everything.
 func signers() authz.Chain {
@@ -114,7 +121,7 @@ func TestCertificatesNeedTheRightToTheirSigner(t *testing.T) {
 		"the request itself":                        {"mallory", "", nil, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
-			err := admission.Certificates{Authorizer: signers()}.Validate(t.Context(), csrUpdate(t, test.user, test.subresource, test.change))
+			err := certificates(signers()).Validate(t.Context(), csrUpdate(t, test.user, test.subresource, test.change))
 			code, got := refusal(t, err)
 			if got != test.message || (code != 0 && code != 403) {
 				t.Errorf("got  %d %s\nwant %s", code, got, test.message)
@@ -124,14 +131,14 @@ func TestCertificatesNeedTheRightToTheirSigner(t *testing.T) {
 }
 
 func TestAdministratorsAndTheServerApproveForAnySigner(t *testing.T) {
-	c := admission.Certificates{Authorizer: signers()}
+	c := certificates(signers())
 	a := csrUpdate(t, "admin", "approval", condition(certificatesv1.CertificateApproved))
 	a.Permit = permit(t, api.User{Name: "admin", Groups: []string{api.GroupMasters}}, a.Permit.Info())
 	if err := c.Validate(t.Context(), a); err != nil {
 		t.Errorf("system:masters: %v", err)
 	}
 	a.Permit = authz.System("test", a.Permit.Info())
-	if err := (admission.Certificates{Authorizer: broken{}}).Validate(t.Context(), a); err != nil {
+	if err := certificates(broken{}).Validate(t.Context(), a); err != nil {
 		t.Errorf("the server: %v", err)
 	}
 }
@@ -139,7 +146,7 @@ func TestAdministratorsAndTheServerApproveForAnySigner(t *testing.T) {
 // TestSignerCheckFailsClosed guards against an error, or an object of another form, that is taken for a yes.
 func TestSignerCheckFailsClosed(t *testing.T) {
 	a := csrUpdate(t, "root", "approval", condition(certificatesv1.CertificateApproved))
-	if code, _ := refusal(t, admission.Certificates{Authorizer: broken{}}.Validate(t.Context(), a)); code != 403 {
+	if code, _ := refusal(t, certificates(broken{}).Validate(t.Context(), a)); code != 403 {
 		t.Errorf("authorizer that fails: %d", code)
 	}
 	for name, change := range map[string]func(*admission.Attributes){
@@ -148,7 +155,7 @@ func TestSignerCheckFailsClosed(t *testing.T) {
 	} {
 		a := csrUpdate(t, "root", "approval", nil)
 		change(a)
-		if code, _ := refusal(t, admission.Certificates{Authorizer: signers()}.Validate(t.Context(), a)); code != 500 {
+		if code, _ := refusal(t, certificates(signers()).Validate(t.Context(), a)); code != 500 {
 			t.Errorf("%s object undecoded: %d", name, code)
 		}
 	}
@@ -183,7 +190,7 @@ func TestClientCertificatesOfMastersAreNotRequested(t *testing.T) {
 				c.Spec.SignerName, c.Spec.Request = test.signer, test.request
 			})
 			a.Operation, a.OldObject = admission.Create, nil
-			code, got := refusal(t, admission.Certificates{Authorizer: signers()}.Validate(t.Context(), a))
+			code, got := refusal(t, certificates(signers()).Validate(t.Context(), a))
 			if (code == 0) != (test.message == "") || (code != 0 && code != 403) || !strings.HasPrefix(got, test.message) {
 				t.Errorf("got  %d %s\nwant %s", code, got, test.message)
 			}
@@ -200,7 +207,7 @@ func (n never) Authorize(context.Context, api.User, api.RequestInfo) (authz.Deci
 }
 
 func TestSignerCheckIsAboutCertificatesOnly(t *testing.T) {
-	c := admission.Certificates{Authorizer: never{t}}
+	c := certificates(never{t})
 	a := csrUpdate(t, "mallory", "approval", nil)
 	a.Operation, a.Object = admission.Delete, nil
 	for name, a := range map[string]*admission.Attributes{"pod": podAttributes(t, "default"), "deletion": a} {
@@ -219,7 +226,7 @@ func FuzzSubjectOfCSR(f *testing.F) {
 	f.Fuzz(func(t *testing.T, request []byte) {
 		a := csrUpdate(t, "mallory", "", func(c *certificatesv1.CertificateSigningRequest) { c.Spec.Request = request })
 		a.Operation, a.OldObject = admission.Create, nil
-		if (admission.Certificates{Authorizer: never{t}}).Validate(t.Context(), a) != nil {
+		if certificates(never{t}).Validate(t.Context(), a) != nil {
 			return
 		}
 		block, _ := pem.Decode(request)

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"slices"
 	"time"
 
 	networkingv1 "k8s.io/api/networking/v1"
@@ -10,8 +9,11 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 
 	"github.com/gatehouse/gatehouse/admission"
+	"github.com/gatehouse/gatehouse/admission/eventrate"
+	"github.com/gatehouse/gatehouse/admission/placement"
 	"github.com/gatehouse/gatehouse/admission/podsecurity"
 	"github.com/gatehouse/gatehouse/admission/quota"
+	"github.com/gatehouse/gatehouse/internal/flags"
 )
 
 // plugin is a part of the admission chain under the name by which kube-apiserver's flags call it; without one it cannot be turned off.
@@ -38,30 +40,54 @@ func (p *parts) plugins(find *finder) ([]plugin, error) {
 		return nil, err
 	}
 	charged := &quotas{parts: p, all: newLister(find, "", "resourcequotas")}
+	rates, err := eventrate.New(p.settings.events, time.Now)
+	if err != nil {
+		return nil, err
+	}
 	return []plugin{
-		{"", admission.NamespaceLifecycle{Namespaces: find}},
+		{"NamespaceAutoProvision", admission.NamespaceAutoProvision{Namespaces: find, Maker: find}},
+		{"NamespaceLifecycle", admission.NamespaceLifecycle{Namespaces: find}},
+		{"NamespaceExists", admission.NamespaceExists{Namespaces: find}},
 		{"", admission.Escalation{Rules: p.index, Authorizer: p.chain}},
+		{"LimitPodHardAntiAffinityTopology", placement.LimitPodHardAntiAffinityTopology{}},
 		{"LimitRanger", quota.LimitRanger{Ranges: within}},
 		{"ServiceAccount", admission.ServiceAccount{Accounts: kinds}},
 		{"NodeRestriction", admission.NodeRestriction{Objects: find, Authorizer: p.chain}},
 		{"TaintNodesByCondition", admission.TaintNodesByCondition{}},
+		{"AlwaysPullImages", admission.AlwaysPullImages{}},
 		{"PodSecurity", standards},
+		{"PodNodeSelector", placement.PodNodeSelector{Selectors: p.settings.selectors, Namespaces: find}},
 		{"Priority", admission.Priority{Classes: priorities}},
 		{"DefaultTolerationSeconds", admission.DefaultTolerationSeconds{
 			NotReady: p.options.NotReadyTolerationSeconds, Unreachable: p.options.UnreachableTolerationSeconds,
 		}},
+		{"PodTolerationRestriction", placement.PodTolerationRestriction{Tolerations: p.settings.tolerations, Namespaces: find}},
+		{"EventRateLimit", rates},
+		{"ExtendedResourceToleration", placement.ExtendedResourceToleration{}},
 		{"DefaultStorageClass", admission.DefaultStorageClass{Classes: kinds}},
 		{"StorageObjectInUseProtection", admission.StorageObjectInUseProtection{}},
+		{"OwnerReferencesPermissionEnforcement", admission.OwnerReferencesPermissionEnforcement{Authorizer: p.chain, Kinds: ownerKinds{find}}},
 		{"PersistentVolumeClaimResize", admission.PersistentVolumeClaimResize{Classes: kinds}},
 		{"RuntimeClass", admission.RuntimeClass{Classes: kinds}},
-		{"", admission.Certificates{Authorizer: p.chain}},
+		{"CertificateApproval", admission.CertificateApproval{Authorizer: p.chain}},
+		{"CertificateSigning", admission.CertificateSigning{Authorizer: p.chain}},
+		{"CertificateSubjectRestriction", admission.CertificateSubjectRestriction{}},
 		{"DefaultIngressClass", admission.DefaultIngressClass{Classes: kinds}},
+		{"DenyServiceExternalIPs", admission.DenyServiceExternalIPs{}},
+		{"PodTopologyLabels", placement.PodTopologyLabels{Nodes: kinds}},
+		{"PodResizeValidator", quota.PodResize{Nodes: kinds}},
 		{"", grants},
 		{"MutatingAdmissionPolicy", mutating},
 		{"ValidatingAdmissionPolicy", validating},
 		{"", admission.Policies{Engine: p.engine, Namespaces: find}},
 		{"ResourceQuota", quota.NewResourceQuota(charged, within, time.Now)},
+		{"AlwaysDeny", admission.AlwaysDeny{}},
 	}, nil
+}
+
+// isOn reports whether the flags leave the plugin of that name on.
+func (p *parts) isOn(plugin string) bool {
+	return flags.PluginIsOn(plugin, p.options.AdmissionOn, p.options.AdmissionOff)
 }
 
 // makeAdmission is the chain of the plugins that are on.
@@ -72,7 +98,7 @@ func (p *parts) makeAdmission(find *finder) (*admission.Chain, error) {
 	}
 	chain := &admission.Chain{}
 	for _, plugin := range plugins {
-		if plugin.name != "" && slices.Contains(p.options.AdmissionOff, plugin.name) {
+		if plugin.name != "" && !p.isOn(plugin.name) {
 			continue
 		}
 		if m, ok := plugin.part.(admission.Mutator); ok {

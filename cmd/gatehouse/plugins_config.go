@@ -12,6 +12,8 @@ import (
 	kjson "sigs.k8s.io/json"
 	"sigs.k8s.io/yaml"
 
+	"github.com/gatehouse/gatehouse/admission/eventrate"
+	"github.com/gatehouse/gatehouse/admission/placement"
 	"github.com/gatehouse/gatehouse/admission/podsecurity"
 	"github.com/gatehouse/gatehouse/internal/flags"
 	"github.com/gatehouse/gatehouse/internal/pki"
@@ -37,6 +39,9 @@ type pluginConfiguration struct {
 // pluginSettings are what plugins are configured with. The zero value is what kube-apiserver's plugins do without configuration.
 type pluginSettings struct {
 	podSecurity podsecurity.Config
+	selectors   placement.NodeSelectors
+	tolerations placement.Tolerations
+	events      []eventrate.Limit
 }
 
 // makePluginSettings reads --admission-control-config-file. What cannot be read, or is for a plugin that takes no configuration here, is refused.
@@ -49,6 +54,9 @@ func (p *parts) makePluginSettings(context.Context) (err error) {
 		if err := settings.read(file); err != nil {
 			return fmt.Errorf("--admission-control-config-file: %s: %w", file, err)
 		}
+	}
+	if p.isOn("EventRateLimit") && len(settings.events) == 0 {
+		return errors.New("--enable-admission-plugins=EventRateLimit: --admission-control-config-file has no limits for it")
 	}
 	p.settings = settings
 	return nil
@@ -103,7 +111,14 @@ func (s *pluginSettings) configure(c pluginConfiguration, dir string) (err error
 	switch c.Name {
 	case "PodSecurity":
 		s.podSecurity, err = podsecurity.ParseConfig(data)
-		return err
+	case "PodNodeSelector":
+		s.selectors, err = placement.ParseNodeSelectors(data)
+	case "PodTolerationRestriction":
+		s.tolerations, err = placement.ParseTolerations(data)
+	case "EventRateLimit":
+		s.events, err = eventrate.ParseConfig(data)
+	default:
+		err = errors.New("no configuration is read for this plugin")
 	}
-	return errors.New("no configuration is read for this plugin")
+	return err
 }

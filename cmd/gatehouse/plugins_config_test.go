@@ -84,3 +84,26 @@ func TestAdmissionConfigurationRefuses(t *testing.T) {
 		t.Errorf("a missing file: %v", err)
 	}
 }
+
+// TestEventRateLimitNeedsLimits guards against a plugin that is turned on and limits nothing.
+func TestEventRateLimitNeedsLimits(t *testing.T) {
+	p := &parts{wiring: wiring{options: &flags.Options{AdmissionOn: []string{"EventRateLimit"}}}}
+	if err := p.makePluginSettings(t.Context()); err == nil || !strings.Contains(err.Error(), "--enable-admission-plugins=EventRateLimit") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// TestEachPluginGetsItsConfiguration guards against one that is read and thrown away.
+func TestEachPluginGetsItsConfiguration(t *testing.T) {
+	s, err := readSettings(t, admissionHead+`plugins:
+- {name: EventRateLimit, configuration: {apiVersion: eventratelimit.admission.k8s.io/v1alpha1, kind: Configuration, limits: [{type: Server, qps: 1, burst: 1}]}}
+- {name: PodNodeSelector, configuration: {podNodeSelectorPluginConfig: {clusterDefaultNodeSelector: a=b}}}
+- {name: PodTolerationRestriction, configuration: {apiVersion: podtolerationrestriction.admission.k8s.io/v1alpha1, kind: Configuration, default: [{key: k}]}}
+`, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.events) != 1 || s.selectors.Default["a"] != "b" || len(s.tolerations.Default) != 1 {
+		t.Errorf("got %+v", s)
+	}
+}

@@ -151,7 +151,7 @@ func (n *namespaced) Pod(ctx context.Context, namespace, name string) (*corev1.P
 	return one[*corev1.Pod](ctx, n.finder, "", "pods", namespace, name)
 }
 
-// classes implements admission.Classes, admission.RuntimeClasses and admission.ServiceAccounts.
+// classes implements admission.Classes and what other plugins look up by name.
 type classes struct {
 	finder           *finder
 	storage, ingress *lister
@@ -170,6 +170,11 @@ func (c *classes) IngressClasses(context.Context) ([]*networkingv1.IngressClass,
 // RuntimeClass implements admission.RuntimeClasses.
 func (c *classes) RuntimeClass(ctx context.Context, name string) (*nodev1.RuntimeClass, bool, error) {
 	return one[*nodev1.RuntimeClass](ctx, c.finder, nodev1.GroupName, "runtimeclasses", "", name)
+}
+
+// Node implements placement.Nodes and quota.Nodes.
+func (c *classes) Node(ctx context.Context, name string) (*corev1.Node, bool, error) {
+	return one[*corev1.Node](ctx, c.finder, "", "nodes", "", name)
 }
 
 // podsOf implements podsecurity.Pods. What it decodes is not kept: labels of namespaces rarely change.

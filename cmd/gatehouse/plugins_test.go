@@ -13,6 +13,9 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/authz/rbac"
@@ -119,31 +122,38 @@ func TestQuotaIsNotOvershot(t *testing.T) {
 	}
 }
 
-// TestPluginsAreFoundByTheirNames guards against a plugin that a flag promises to turn off and does not.
+// TestPluginsAreFoundByTheirNames guards against a plugin that a flag promises to turn on or off and does not, and against another order than kube-apiserver's.
 func TestPluginsAreFoundByTheirNames(t *testing.T) {
 	p := &parts{wiring: wiring{options: &flags.Options{}}, settings: &pluginSettings{}}
 	all, err := p.plugins(&finder{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range flags.OptionalPlugins() {
-		found := 0
-		for _, plugin := range all {
-			if plugin.name == name {
-				found++
-			}
+	var names []string
+	for _, plugin := range all {
+		if plugin.name != "" {
+			names = append(names, plugin.name)
 		}
-		if found != 1 {
-			t.Errorf("%s is there %d times", name, found)
-		}
-		p.options.AdmissionOff = append(p.options.AdmissionOff, name)
+	}
+	if diff := cmp.Diff(flags.Plugins(), names); diff != "" {
+		t.Errorf("plugins (-want +got):\n%s", diff)
 	}
 	chain, err := p.makeAdmission(&finder{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(chain.Mutators) != 2 {
-		t.Errorf("%d mutators are left, want the namespace's and the policies'", len(chain.Mutators))
+	for _, v := range chain.Validators {
+		if _, deny := v.(admission.AlwaysDeny); deny {
+			t.Error("what is off in kube-apiserver is on without being asked for")
+		}
+	}
+	p.options.AdmissionOff = flags.Plugins()
+	chain, err = p.makeAdmission(&finder{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(chain.Mutators) != 1 {
+		t.Errorf("%d mutators are left, want the policies'", len(chain.Mutators))
 	}
 }
 
@@ -170,5 +180,21 @@ func TestListerSeesChanges(t *testing.T) {
 				t.Errorf("%d objects, want %d: %v", len(list), i+1, err)
 			}
 		}
+	}
+}
+
+// TestMakeNamespace makes one and finds it there: two requests may want the same namespace at once.
+func TestMakeNamespace(t *testing.T) {
+	find := &finder{startResources(t).resources}
+	for range 2 {
+		if err := find.MakeNamespace(t.Context(), "wanted"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, found, err := find.Namespace(t.Context(), "wanted"); err != nil || !found {
+		t.Errorf("found %v: %v", found, err)
+	}
+	if err := find.MakeNamespace(t.Context(), "No Name"); err == nil {
+		t.Error("a namespace that cannot exist was made")
 	}
 }

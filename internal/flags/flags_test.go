@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"net/netip"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -107,7 +108,7 @@ func TestEnvtestStarts(t *testing.T) {
 		TokenWebhook:                        flags.TokenWebhook{Version: "v1beta1", CacheTTL: 2 * time.Minute},
 		Anonymous:                           flags.AnonymousAny,
 		ServiceAccountExtendTokenExpiration: true,
-		AdmissionOff:                        []string{"NodeRestriction", "ServiceAccount"},
+		AdmissionOff:                        []string{"ServiceAccount"},
 		NotReadyTolerationSeconds:           300,
 		UnreachableTolerationSeconds:        300,
 		LoggingFormat:                       "text",
@@ -138,10 +139,61 @@ func TestPluginsAreTurnedOnAndOff(t *testing.T) {
 	want := []string{
 		"--enable-admission-plugins=ServiceAccount changes nothing: it is on",
 		"--enable-admission-plugins=Priority changes nothing: it is on",
-		"--disable-admission-plugins=PodGroupProtection changes nothing: that plugin does not exist here yet",
+		"--disable-admission-plugins=PodGroupProtection changes nothing: it has no effect in kube-apiserver either, unless a feature gate is turned on",
 	}
 	if diff := cmp.Diff(want, notes); diff != "" {
 		t.Errorf("notes (-want +got):\n%s", diff)
+	}
+}
+
+// TestPluginsOfTheProfiles guards names that configurations of kube-apiserver have, and what is off there without being asked for.
+func TestPluginsOfTheProfiles(t *testing.T) {
+	compatible := []string{"--authorization-mode=RBAC", "--etcd-servers=http://127.0.0.1:2379", "--service-account-issuer=x", "--service-account-signing-key-file=k"}
+	for name, test := range map[string]struct {
+		profile flags.Profile
+		args    []string
+		on, off []string
+		notes   []string
+	}{
+		"hardened":   {flags.Hardened, nil, []string{"NodeRestriction"}, nil, nil},
+		"compatible": {flags.Compatible, compatible, nil, nil, nil},
+		"what is off can be turned on": {
+			flags.Compatible, append(compatible, "--enable-admission-plugins=NodeRestriction,AlwaysPullImages"), []string{"NodeRestriction", "AlwaysPullImages"}, nil, nil,
+		},
+		"and in the hardened profile off again": {flags.Hardened, []string{"--disable-admission-plugins=NodeRestriction"}, nil, nil, nil},
+		"the compatible profile turns everything off": {
+			flags.Compatible, append(compatible, "--disable-admission-plugins=NamespaceLifecycle,CertificateApproval"), nil, []string{"NamespaceLifecycle", "CertificateApproval"}, nil,
+		},
+		"webhooks are named in many configurations": {
+			flags.Compatible, append(compatible, "--enable-admission-plugins=MutatingAdmissionWebhook", "--disable-admission-plugins=ValidatingAdmissionWebhook"), nil, nil,
+			[]string{
+				"--enable-admission-plugins=MutatingAdmissionWebhook changes nothing: that plugin does not exist here yet",
+				"--disable-admission-plugins=ValidatingAdmissionWebhook changes nothing: that plugin does not exist here yet",
+			},
+		},
+		"what is off is turned off": {
+			flags.Compatible, append(compatible, "--disable-admission-plugins=AlwaysDeny,AlwaysAdmit"), nil, nil,
+			[]string{
+				"--disable-admission-plugins=AlwaysDeny changes nothing: it is off",
+				"--disable-admission-plugins=AlwaysAdmit changes nothing: it has no effect in kube-apiserver either, unless a feature gate is turned on",
+			},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, notes, err := parse(t, test.profile, test.args...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff([][]string{test.on, test.off}, [][]string{got.AdmissionOn, got.AdmissionOff}, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("on and off (-want +got):\n%s", diff)
+			}
+			notes = slices.DeleteFunc(notes, func(note string) bool {
+				return !strings.Contains(note, "-admission-plugins=") || strings.Contains(note, "-mode=")
+			})
+			if diff := cmp.Diff(test.notes, notes, cmpopts.EquateEmpty()); diff != "" {
+				t.Errorf("notes (-want +got):\n%s", diff)
+			}
+		})
 	}
 }
 
@@ -229,7 +281,7 @@ func TestRefusals(t *testing.T) {
 		{
 			"a plugin that stays on",
 			[]string{"--disable-admission-plugins=NamespaceLifecycle"},
-			[]string{"--disable-admission-plugins=NamespaceLifecycle: it cannot be turned off"},
+			[]string{"--disable-admission-plugins=NamespaceLifecycle: the hardened profile keeps it on"},
 		},
 		{
 			"audit cannot be turned off by an empty path",

@@ -102,8 +102,9 @@ type Options struct {
 	AuthorizationModes []string
 	// Authorization says more about who decides.
 	Authorization Authorization
-	// AdmissionOff are the admission plugins of kube-apiserver that exist here and are off. Empty means none.
-	AdmissionOff []string
+	// AdmissionOn are the admission plugins that are off in kube-apiserver by default and on here, AdmissionOff those that are on there and off here. Empty
+	// means kube-apiserver's defaults; [PluginIsOn] says which are on.
+	AdmissionOn, AdmissionOff []string
 	// AdmissionConfigFile configures admission plugins, as apiserver.config.k8s.io/v1 AdmissionConfiguration. Empty means their defaults.
 	AdmissionConfigFile string
 	// NotReadyTolerationSeconds and UnreachableTolerationSeconds are how long pods that do not say stay on a node that is not ready

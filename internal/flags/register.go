@@ -30,13 +30,13 @@ func (s *Set) registerAll() {
 	s.group("Authorization and admission", func(fs *pflag.FlagSet) {
 		registerAuthorization(fs, o)
 		fs.StringSliceVar(&s.admission.enable, "enable-admission-plugins", nil,
-			"kube-apiserver's admission plugins to turn on: "+strings.Join(offByDefault(Compatible), ", ")+
-				"; NodeRestriction is on in the hardened profile; the others that exist here are on, and those that do not are refused by name")
+			"kube-apiserver's admission plugins to turn on: "+strings.Join(filtered(offInKubernetes(), Plugins()), ", ")+
+				"; NodeRestriction is on in the hardened profile; the others that exist here are on, and ImagePolicyWebhook is refused")
 		fs.StringSliceVar(&s.admission.disable, "disable-admission-plugins", nil,
-			"kube-apiserver's admission plugins to turn off, of "+
-				strings.Join(OptionalPlugins(), ", ")+"; those that do not exist here are off")
+			"kube-apiserver's admission plugins to turn off, of "+strings.Join(Plugins(), ", ")+
+				"; the hardened profile keeps "+strings.Join(keptOn(), ", ")+"; those that do not exist here are off")
 		fs.StringVar(&o.AdmissionConfigFile, "admission-control-config-file", "",
-			"configuration of admission plugins, as apiserver.config.k8s.io/v1 AdmissionConfiguration; read for PodSecurity")
+			"configuration of admission plugins, as apiserver.config.k8s.io/v1 AdmissionConfiguration; read for PodSecurity, PodNodeSelector, PodTolerationRestriction, EventRateLimit")
 		fs.Int64Var(&o.NotReadyTolerationSeconds, "default-not-ready-toleration-seconds", 300,
 			"how long pods that do not say stay on a node that is not ready")
 		fs.Int64Var(&o.UnreachableTolerationSeconds, "default-unreachable-toleration-seconds", 300,

@@ -76,8 +76,7 @@ func (s *Set) Options() (opts *Options, notes []string, err error) {
 			notes = append(notes, note)
 		}
 	}
-	off, pluginNotes, pluginFaults := judgePlugins(o.Profile, s.admission.enable, s.admission.disable)
-	o.AdmissionOff = off
+	pluginNotes, pluginFaults := o.judgePlugins(s.admission.enable, s.admission.disable)
 	notes, faults = append(notes, pluginNotes...), append(faults, pluginFaults...)
 	faults = append(faults, s.settleAuthorization(&o)...)
 	notes = append(append(notes, s.switched...), s.settle(&o)...)
@@ -107,7 +106,7 @@ func (s *Set) settle(o *Options) (notes []string) {
 	if o.Profile == Hardened && o.ClientRateLimit == 0 {
 		notes = append(notes, "--client-rate-limit=0: one user may ask without limit")
 	}
-	if slices.Contains(o.AuthorizationModes, Node) && slices.Contains(o.AdmissionOff, nodeRestriction) {
+	if slices.Contains(o.AuthorizationModes, Node) && !o.isOn(nodeRestriction) {
 		notes = append(notes, "--authorization-mode="+Node+" without --enable-admission-plugins="+nodeRestriction+" lets every node write what belongs to others")
 	}
 	if o.allowsAlways() {
