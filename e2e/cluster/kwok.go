@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 )
 
-// KwokOptions configures StartKwok. LogFile and ExecDir may be empty.
+// KwokOptions configures StartKwok. LogFile, ExecDir and ForwardPort may be empty.
 type KwokOptions struct {
 	// Kubeconfig makes kwok a client of the API server. What it must be allowed to do is in KwokRole.
 	Kubeconfig string
@@ -20,6 +20,8 @@ type KwokOptions struct {
 	LogFile string
 	// ExecDir is the directory in which they run what is to be run in a container; empty means that they refuse to.
 	ExecDir string
+	// ForwardPort is a port on 127.0.0.1 to which all that is forwarded to a pod goes; 0 means nothing is forwarded.
+	ForwardPort int
 }
 
 // kwokStages are the files of kwok's module that say how nodes and pods come and go: those of kwok's own default, "stage/fast".
@@ -98,6 +100,9 @@ func kwokConfig(ctx context.Context, opts KwokOptions) ([]byte, error) {
 	}
 	if opts.ExecDir != "" {
 		fmt.Fprintf(&config, format, "ClusterExec", fmt.Sprintf("{execs: [{local: {workDir: %q}}]}", opts.ExecDir))
+	}
+	if opts.ForwardPort != 0 {
+		fmt.Fprintf(&config, format, "ClusterPortForward", fmt.Sprintf("{forwards: [{target: {address: 127.0.0.1, port: %d}}]}", opts.ForwardPort))
 	}
 	return config.Bytes(), nil
 }

@@ -106,7 +106,7 @@ func (w *whole) startKubelets(t *testing.T) {
 		t.Fatal(err)
 	}
 	process, err := cluster.StartKwok(starting(t), w.dir, cluster.KwokOptions{
-		Kubeconfig: kubeconfig, CertFile: cert, KeyFile: key, LogFile: w.containerLog, ExecDir: w.dir,
+		Kubeconfig: kubeconfig, CertFile: cert, KeyFile: key, LogFile: w.containerLog, ExecDir: w.dir, ForwardPort: answering(t),
 	})
 	if err != nil {
 		t.Fatal(err)
