@@ -47,12 +47,9 @@ func (r PodResize) Validate(ctx context.Context, a *admission.Attributes) error 
 	if pod.Spec.NodeName == "" || apiequality.Semantic.DeepEqual(pod.Spec, old.Spec) {
 		return nil
 	}
-	node, found, err := r.Nodes.Node(ctx, pod.Spec.NodeName)
-	switch {
-	case err != nil:
-		return a.Forbidden(fmt.Errorf("failed to get node %q", pod.Spec.NodeName)).Wrap(err)
-	case !found:
-		return a.Forbidden(fmt.Errorf("node %q not found", pod.Spec.NodeName))
+	node, err := nodeOf(ctx, r.Nodes, a, pod)
+	if err != nil {
+		return err
 	}
 	if os, ok := node.Labels[corev1.LabelOSStable]; ok && os != "linux" {
 		return refuseResize(a, causePlatform, fmt.Errorf("pod resize is only supported on linux nodes, node %q is %q", node.Name, os))
@@ -61,6 +58,18 @@ func (r PodResize) Validate(ctx context.Context, a *admission.Attributes) error 
 		return refuseResize(a, causeCapacity, errors.New("node didn't have enough allocatable resources: "+strings.Join(lacking, "; ")))
 	}
 	return nil
+}
+
+// nodeOf is the node of the pod. Its error is a refusal.
+func nodeOf(ctx context.Context, nodes Nodes, a *admission.Attributes, pod *corev1.Pod) (*corev1.Node, error) {
+	node, found, err := nodes.Node(ctx, pod.Spec.NodeName)
+	switch {
+	case err != nil:
+		return nil, a.Forbidden(fmt.Errorf("failed to get node %q", pod.Spec.NodeName)).Wrap(err)
+	case !found:
+		return nil, a.Forbidden(fmt.Errorf("node %q not found", pod.Spec.NodeName))
+	}
+	return node, nil
 }
 
 func refuseResize(a *admission.Attributes, cause metav1.CauseType, why error) error {

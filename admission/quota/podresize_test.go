@@ -25,6 +25,10 @@ func (machines) Node(_ context.Context, name string) (*corev1.Node, bool, error)
 	case "gone":
 		return nil, false, nil
 	case "unlabelled":
+	case "able":
+		node.Status.DeclaredFeatures = []string{"InPlacePodLevelResourcesVerticalScaling", "InPlacePodVerticalScalingInitContainers"}
+	case "half":
+		node.Status.DeclaredFeatures = []string{"InPlacePodLevelResourcesVerticalScaling"}
 	default:
 		node.Labels = map[string]string{corev1.LabelOSStable: name}
 	}
@@ -97,6 +101,52 @@ func TestPodResize(t *testing.T) {
 			}
 			if causes := e.Status.Details.Causes; (len(causes) > 0) != (test.cause != "") || (len(causes) > 0 && causes[0].Type != test.cause) {
 				t.Errorf("causes %v, want %s", causes, test.cause)
+			}
+		})
+	}
+}
+
+func TestNodeFeatures(t *testing.T) {
+	always := corev1.ContainerRestartPolicyAlways
+	whole := func(s *corev1.PodSpec) { s.Resources = &corev1.ResourceRequirements{Requests: room("1", "1Mi")} }
+	initial := func(s *corev1.PodSpec) { s.InitContainers[0].Resources.Requests = room("1", "1Mi") }
+	everything := func(s *corev1.PodSpec) { whole(s); initial(s) }
+	const lacks = `pods "web" is forbidden: pod update requires features `
+	for name, test := range map[string]struct {
+		node, sub string
+		change    func(*corev1.PodSpec)
+		message   string
+	}{
+		"a container":                {"plain", "resize", func(s *corev1.PodSpec) { s.Containers[0].Resources.Requests = room("1", "1Mi") }, ""},
+		"a sidecar":                  {"plain", "resize", func(s *corev1.PodSpec) { s.InitContainers[1].Resources.Requests = room("1", "1Mi") }, ""},
+		"the pod as a whole":         {"plain", "resize", whole, lacks + `InPlacePodLevelResourcesVerticalScaling which are not available on node "plain"`},
+		"an init container":          {"plain", "", initial, lacks + `InPlacePodVerticalScalingInitContainers which are not available on node "plain"`},
+		"both":                       {"plain", "resize", everything, lacks + `InPlacePodLevelResourcesVerticalScaling, InPlacePodVerticalScalingInitContainers which are not available on node "plain"`},
+		"both on a node with one":    {"half", "resize", everything, lacks + `InPlacePodVerticalScalingInitContainers which are not available on node "half"`},
+		"both on a node with both":   {"able", "resize", everything, ""},
+		"a node that is gone":        {"gone", "resize", whole, `pods "web" is forbidden: node "gone" not found`},
+		"a node that cannot be read": {"unreadable", "resize", whole, `pods "web" is forbidden: failed to get node "unreadable"`},
+		"a pod without a node":       {"", "resize", whole, ""},
+		"no change":                  {"gone", "", func(*corev1.PodSpec) {}, ""},
+		"the status":                 {"gone", "status", whole, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			old := &corev1.Pod{Spec: corev1.PodSpec{
+				NodeName: test.node, Containers: []corev1.Container{{}}, InitContainers: []corev1.Container{{}, {RestartPolicy: &always}},
+			}}
+			now := old.DeepCopy()
+			test.change(&now.Spec)
+			a := &admission.Attributes{Operation: admission.Update, Namespace: "ns", Name: "web", Subresource: test.sub, Object: now, OldObject: old}
+			a.Resource.Resource = "pods"
+			var got string
+			var e *api.Error
+			if err := (quota.NodeFeatures{Nodes: machines{}}).Validate(t.Context(), a); errors.As(err, &e) {
+				got = e.Status.Message
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if got != test.message {
+				t.Errorf("got  %s\nwant %s", got, test.message)
 			}
 		})
 	}

@@ -75,6 +75,7 @@ func (p *parts) plugins(find *finder) ([]plugin, error) {
 		{"DefaultIngressClass", admission.DefaultIngressClass{Classes: kinds}},
 		{"DenyServiceExternalIPs", admission.DenyServiceExternalIPs{}},
 		{"PodTopologyLabels", placement.PodTopologyLabels{Nodes: kinds}},
+		{"NodeDeclaredFeatureValidator", quota.NodeFeatures{Nodes: kinds}},
 		{"PodResizeValidator", quota.PodResize{Nodes: kinds}},
 		{"", grants},
 		{"MutatingAdmissionPolicy", mutating},
