@@ -396,6 +396,9 @@ func (x *exchange) refuse(err error) {
 	log := x.s.cfg.Logger.With("auditID", x.auditID, "verb", x.info.Verb, "path", x.info.Path)
 	switch cause := e.Unwrap(); {
 	case cause == nil:
+	case errors.Is(cause, context.Canceled) && errors.Is(x.r.Context().Err(), context.Canceled):
+		// Nobody waits for the answer, and nothing is wrong with the server.
+		log.Info("the request was canceled by its client", "error", cause)
 	case e.Code() >= http.StatusInternalServerError:
 		log.Error("request failed", "error", cause)
 	case e.Code() == http.StatusUnauthorized: // Anybody can cause these; why is for whoever looks for it.
