@@ -49,22 +49,33 @@ func (p *Plugin) Validate(ctx context.Context, a *admission.Attributes) error {
 	if a.Operation != admission.Create && a.Operation != admission.Update {
 		return nil
 	}
-	switch o := a.Object.(type) {
-	case *corev1.Namespace:
-		if a.Subresource != "" || a.Resource.Resource != "namespaces" {
+	switch a.Resource.GroupResource() {
+	case corev1.Resource("namespaces"):
+		if a.Subresource != "" {
 			return nil
 		}
-		return p.namespace(ctx, a, o)
-	case *corev1.Pod:
-		if a.Resource.Resource != "pods" || (a.Subresource != "" && a.Subresource != "ephemeralcontainers" && a.Subresource != "resize") {
+		if ns, ok := a.Object.(*corev1.Namespace); ok {
+			return p.namespace(ctx, a, ns)
+		}
+		return a.Undecoded()
+	case corev1.Resource("pods"):
+		if harmless(a.Subresource) {
 			return nil
 		}
-		return p.pod(ctx, a, o)
+		if pod, ok := a.Object.(*corev1.Pod); ok {
+			return p.pod(ctx, a, pod)
+		}
+		return a.Undecoded()
 	}
 	if meta, spec := template(a.Object); spec != nil && a.Subresource == "" {
 		p.workload(ctx, a, meta, spec)
 	}
 	return nil
+}
+
+// harmless reports whether a subresource of pods changes nothing that the standards are about. One that nobody here knows is not.
+func harmless(subresource string) bool {
+	return slices.Contains([]string{"attach", "binding", "eviction", "exec", "log", "portforward", "proxy", "status"}, subresource)
 }
 
 // pod refuses what breaks the level that is enforced. What cannot be decided is refused.

@@ -144,13 +144,15 @@ func TestUpdatesOfPods(t *testing.T) {
 			privileged(p)
 			p.Spec.Containers = append(p.Spec.Containers, p.Spec.Containers[0])
 		}, true},
-		"an init container more": {"", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.InitContainers = p.Spec.Containers }, true},
-		"a new ephemeral one":    {"ephemeralcontainers", privileged, ephemeral("sh"), true},
-		"another image of it":    {"ephemeralcontainers", ephemeral("sh"), ephemeral("bash"), true},
-		"the same":               {"ephemeralcontainers", ephemeral("sh"), ephemeral("sh"), false},
-		"a resize":               {"resize", privileged, privileged, false},
-		"an image by a resize":   {"resize", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.Containers[0].Image = "other" }, true},
-		"the status":             {"status", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.Containers[0].Image = "other" }, false},
+		"an init container more":  {"", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.InitContainers = p.Spec.Containers }, true},
+		"a new ephemeral one":     {"ephemeralcontainers", privileged, ephemeral("sh"), true},
+		"another image of it":     {"ephemeralcontainers", ephemeral("sh"), ephemeral("bash"), true},
+		"the same":                {"ephemeralcontainers", ephemeral("sh"), ephemeral("sh"), false},
+		"a resize":                {"resize", privileged, privileged, false},
+		"an image by a resize":    {"resize", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.Containers[0].Image = "other" }, true},
+		"a way that is not known": {"newthing", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.Containers[0].Image = "other" }, true},
+		"a binding":               {"binding", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.Containers[0].Image = "other" }, false},
+		"the status":              {"status", privileged, func(p *corev1.Pod) { privileged(p); p.Spec.Containers[0].Image = "other" }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, _ := attributes(t, "alice", api.RequestInfo{Verb: "update", Version: "v1", Resource: "pods", Namespace: "ns", Name: "web", Subresource: test.subresource})
@@ -218,5 +220,16 @@ func TestWorkloads(t *testing.T) {
 	a.Object = &corev1.ReplicationController{ObjectMeta: metav1.ObjectMeta{Name: "web"}}
 	if err := plugin(t, &world{labels: levels("warn", "restricted")}, "").Validate(t.Context(), a); err != nil || len(a.Warnings.List())+len(notes) > 0 {
 		t.Errorf("without a template: %v %q", err, notes)
+	}
+}
+
+// TestWhatCannotBeLookedAtIsRefused guards against an object that passes because it is not what its resource holds.
+func TestWhatCannotBeLookedAtIsRefused(t *testing.T) {
+	for plural, object := range map[string]runtime.Object{"pods": &corev1.Node{}, "namespaces": &corev1.Pod{}} {
+		a, _ := attributes(t, "alice", api.RequestInfo{Verb: "create", Version: "v1", Resource: plural, Namespace: "ns", Name: "web"})
+		a.Object = object
+		if code, _ := message(t, plugin(t, &world{}, "").Validate(t.Context(), a)); code != 500 {
+			t.Errorf("%s: a %T was let through", plural, object)
+		}
 	}
 }
