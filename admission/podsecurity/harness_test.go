@@ -49,7 +49,9 @@ func (w *world) Namespace(_ context.Context, name string) (*corev1.Namespace, bo
 	return &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name, Labels: w.labels}}, true, nil
 }
 
-func (w *world) Pods(context.Context, string) ([]*corev1.Pod, error) { return w.pods, w.broken }
+func (w *world) Pods(_ context.Context, _ string, limit int) ([]*corev1.Pod, int, error) {
+	return w.pods[:min(len(w.pods), limit)], len(w.pods), w.broken
+}
 
 func (w *world) now() time.Time {
 	w.clock = w.clock.Add(w.tick)

@@ -25,6 +25,9 @@ const (
 	maxPodsTime = time.Second
 )
 
+// maxRead bounds from how many pods those that are checked are chosen. kube-apiserver chooses from all, which it has in memory as structs.
+const maxRead = 10000
+
 // namespace refuses labels that cannot be read, and warns of pods that exist and would be refused from now on.
 func (p *Plugin) namespace(ctx context.Context, a *admission.Attributes, ns *corev1.Namespace) error {
 	levels, faults := psapi.PolicyToEvaluate(ns.Labels, p.config.Defaults)
@@ -93,11 +96,15 @@ func (p *Plugin) checkPods(ctx context.Context, namespace string, level psapi.Le
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, deadline.Sub(begin)/2) // the rest of the request needs time too
 	}
-	pods, err := p.pods.Pods(ctx, namespace)
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	pods, total, err := p.pods.Pods(ctx, namespace, maxRead)
 	if err != nil {
 		return []string{"failed to list pods while checking new PodSecurity enforce level"}
 	}
+	read := len(pods)
 	pods = p.onePerController(pods)
+	total -= read - len(pods) // exempt ones do not count
 	found := map[string]*breaking{}
 	checked := 0
 	for _, pod := range pods[:min(len(pods), maxPods)] {
@@ -115,8 +122,8 @@ func (p *Plugin) checkPods(ctx context.Context, namespace string, level psapi.Le
 		}
 	}
 	var warnings, each []string
-	if checked < len(pods) {
-		warnings = append(warnings, fmt.Sprintf("new PodSecurity enforce level only checked against the first %d of %d existing pods", checked, len(pods)))
+	if checked < total {
+		warnings = append(warnings, fmt.Sprintf("new PodSecurity enforce level only checked against the first %d of %d existing pods", checked, total))
 	}
 	if len(found) > 0 {
 		warnings = append(warnings, fmt.Sprintf("existing pods in namespace %q violate the new PodSecurity enforce level %q", namespace, level.String()))

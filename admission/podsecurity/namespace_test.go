@@ -90,21 +90,25 @@ func TestNamespaces(t *testing.T) {
 
 // TestExistingPodsAreCheckedWithinBounds guards against a change of labels that takes as long as the namespace has pods.
 func TestExistingPodsAreCheckedWithinBounds(t *testing.T) {
-	many := make([]*corev1.Pod, 3001)
+	many := make([]*corev1.Pod, 12001)
 	for i := range many {
-		many[i] = pod(fmt.Sprintf("p%04d", i), privileged)
+		many[i] = pod(fmt.Sprintf("p%05d", i), privileged)
 	}
 	for name, test := range map[string]struct {
 		world world
 		want  []string
 	}{
 		"no more than 3,000": {
+			world{pods: many[:3001]},
+			[]string{"new PodSecurity enforce level only checked against the first 3000 of 3001 existing pods", violate + `"baseline:latest"`, "p00000 (and 2999 other pods): privileged"},
+		},
+		"and not all of them are read": {
 			world{pods: many},
-			[]string{"new PodSecurity enforce level only checked against the first 3000 of 3001 existing pods", violate + `"baseline:latest"`, "p0000 (and 2999 other pods): privileged"},
+			[]string{"new PodSecurity enforce level only checked against the first 3000 of 12001 existing pods", violate + `"baseline:latest"`, "p00000 (and 2999 other pods): privileged"},
 		},
 		"for no longer than a second": {
-			world{pods: many, tick: 400 * time.Millisecond},
-			[]string{"new PodSecurity enforce level only checked against the first 3 of 3001 existing pods", violate + `"baseline:latest"`, "p0000 (and 2 other pods): privileged"},
+			world{pods: many[:3001], tick: 400 * time.Millisecond},
+			[]string{"new PodSecurity enforce level only checked against the first 3 of 3001 existing pods", violate + `"baseline:latest"`, "p00000 (and 2 other pods): privileged"},
 		},
 		"one of each controller first": {
 			world{pods: []*corev1.Pod{pod("a1", owned("a")), pod("a2", owned("a")), pod("b1", owned("b")), pod("c", privileged), pod("d", nil)}, tick: 400 * time.Millisecond},

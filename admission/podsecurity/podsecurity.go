@@ -21,8 +21,9 @@ import (
 
 // Pods lists pods for the check of a namespace whose labels change.
 type Pods interface {
-	// Pods returns the stored pods of the namespace, ordered by name. The caller does not change them.
-	Pods(ctx context.Context, namespace string) ([]*corev1.Pod, error)
+	// Pods returns pods that are stored in the namespace, ordered by name, and how many there are: it reads no more than the limit, and none after the
+	// context has ended. The caller does not change them.
+	Pods(ctx context.Context, namespace string, limit int) (pods []*corev1.Pod, total int, err error)
 }
 
 // Plugin refuses pods that break what their namespace enforces, and warns of and records what breaks its other two levels. It is safe for

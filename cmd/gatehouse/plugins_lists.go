@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -181,8 +182,28 @@ func (c *classes) Node(ctx context.Context, name string) (*corev1.Node, bool, er
 type podsOf struct{ finder *finder }
 
 // Pods implements podsecurity.Pods.
-func (p podsOf) Pods(_ context.Context, namespace string) ([]*corev1.Pod, error) {
-	return listOf[*corev1.Pod](newLister(p.finder, "", "pods"), namespace)
+func (p podsOf) Pods(ctx context.Context, namespace string, limit int) (pods []*corev1.Pod, total int, err error) {
+	t, ok := p.finder.service.Table.Lookup("", "v1", "pods")
+	if !ok {
+		return nil, 0, errors.New("pods are not served")
+	}
+	cache := p.finder.service.Cache(t)
+	prefix := cache.Prefix() + namespace + "/"
+	cache.Snapshot().Ascend(prefix, prefix, func(i *store.Item) bool {
+		total++
+		if len(pods) == limit || ctx.Err() != nil {
+			return true
+		}
+		var o resource.Object
+		if o, err = t.Decode(i); err == nil {
+			pods = append(pods, o.(*corev1.Pod))
+		}
+		return err == nil
+	})
+	if err != nil {
+		return nil, 0, err
+	}
+	return pods, total, nil
 }
 
 // ServiceAccount implements admission.ServiceAccounts.

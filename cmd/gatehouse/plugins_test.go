@@ -198,3 +198,28 @@ func TestMakeNamespace(t *testing.T) {
 		t.Error("a namespace that cannot exist was made")
 	}
 }
+
+// TestPodsAreReadWithinBounds guards the check of pods that exist against a namespace that is full of them.
+func TestPodsAreReadWithinBounds(t *testing.T) {
+	p := startResources(t, "ServiceAccount")
+	for _, namespace := range []string{"ns", "ns2"} {
+		if _, err := p.make(t, "namespaces", "", `{"metadata":{"name":"`+namespace+`"}}`); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"b", "a", "c"} {
+			if _, err := p.make(t, "pods", namespace, `{"metadata":{"name":"`+name+`"},"spec":{"containers":[{"name":"c","image":"i"}]}}`); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	pods := podsOf{&finder{p.resources}}
+	list, total, err := pods.Pods(t.Context(), "ns", 2)
+	if err != nil || total != 3 || len(list) != 2 || list[0].Name != "a" || list[1].Name != "b" {
+		t.Errorf("got %d of %d: %v", len(list), total, err)
+	}
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	if list, total, err := pods.Pods(ended, "ns", 2); err != nil || total != 3 || len(list) != 0 {
+		t.Errorf("after the end of its time: got %d of %d: %v", len(list), total, err)
+	}
+}
