@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"mime"
 	"net/http"
+	"reflect"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -16,6 +17,7 @@ import (
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/fieldmanager"
+	"github.com/gatehouse/gatehouse/internal/quantity"
 	"github.com/gatehouse/gatehouse/store"
 )
 
@@ -28,7 +30,8 @@ func IsApply(contentType string) bool {
 // configuration is the body of an apply.
 type configuration struct {
 	content map[string]any
-	strict  error // what strict decoding would refuse
+	data    []byte // the same as JSON
+	strict  error  // what strict decoding would refuse
 }
 
 func (s *Service) parseApply(ctx context.Context, body Body) (c configuration, err error) {
@@ -45,6 +48,7 @@ func (s *Service) parseApply(ctx context.Context, body Body) (c configuration, e
 	if err := measure(data).check(); err != nil {
 		return c, api.BadRequest("error decoding YAML: %v", err)
 	}
+	c.data = data
 	if err := utiljson.UnmarshalCaseSensitivePreserveInts(data, &c.content); err != nil {
 		return c, api.BadRequest("error decoding YAML: error unmarshaling JSON: while decoding JSON: %v", err)
 	}
@@ -56,6 +60,9 @@ func (s *Service) parseApply(ctx context.Context, body Body) (c configuration, e
 
 // into merges the configuration into live, or into an empty object.
 func (c configuration) into(m *fieldmanager.Manager, live fieldmanager.Object, s *Service, w Write) (fieldmanager.Object, error) {
+	if err := quantity.CheckJSON(c.data, reflect.TypeOf(live)); err != nil {
+		return nil, api.BadRequest("error decoding YAML: %v", err)
+	}
 	config := (&unstructured.Unstructured{Object: c.content}).DeepCopy()
 	o, err := m.Apply(live, config, w.Options.FieldManager, w.Options.Force, s.now().Time)
 	if err != nil {

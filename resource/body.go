@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"mime"
+	"reflect"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -19,6 +20,7 @@ import (
 	goyaml "sigs.k8s.io/yaml/goyaml.v2"
 
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/internal/quantity"
 )
 
 // Bounds of a request body.
@@ -73,7 +75,10 @@ func decodeInto(o runtime.Object, want schema.GroupVersionKind, shape *shape, bo
 	if err := checkKind(data, want); err != nil {
 		return err
 	}
-	more, err := utiljson.UnmarshalStrict(data, o)
+	var more []error
+	if err = quantity.CheckJSON(data, reflect.TypeOf(o)); err == nil {
+		more, err = utiljson.UnmarshalStrict(data, o)
+	}
 	if err != nil {
 		return api.BadRequest("%s in version %q cannot be handled as a %s: %v", want.Kind, want.Version, want.Kind, err)
 	}

@@ -67,9 +67,9 @@ func scalingTarget(m autoscalingv2.MetricSpec, s autoscalingv2.MetricStatus) str
 	case m.Type == autoscalingv2.PodsMetricSourceType && m.Pods != nil:
 		current := unknown
 		if s.Pods != nil {
-			current = quantity(s.Pods.Current.AverageValue)
+			current = shownQuantity(s.Pods.Current.AverageValue)
 		}
-		return current + "/" + quantity(m.Pods.Target.AverageValue)
+		return current + "/" + shownQuantity(m.Pods.Target.AverageValue)
 	case m.Type == autoscalingv2.ResourceMetricSourceType && m.Resource != nil:
 		var current *autoscalingv2.MetricValueStatus
 		if s.Resource != nil {
@@ -92,14 +92,14 @@ func valueTarget(t autoscalingv2.MetricTarget, current *autoscalingv2.MetricValu
 	now := unknown
 	if t.AverageValue == nil {
 		if current != nil {
-			now = quantity(current.Value)
+			now = shownQuantity(current.Value)
 		}
-		return now + "/" + quantity(t.Value)
+		return now + "/" + shownQuantity(t.Value)
 	}
 	if current != nil && current.AverageValue != nil {
-		now = quantity(current.AverageValue)
+		now = shownQuantity(current.AverageValue)
 	}
-	return now + "/" + quantity(t.AverageValue) + " (avg)"
+	return now + "/" + shownQuantity(t.AverageValue) + " (avg)"
 }
 
 // resourceTarget is a target for an amount or for a share of what was requested.
@@ -107,9 +107,9 @@ func resourceTarget(name corev1.ResourceName, t autoscalingv2.MetricTarget, curr
 	now := unknown
 	if t.AverageValue != nil {
 		if current != nil {
-			now = quantity(current.AverageValue)
+			now = shownQuantity(current.AverageValue)
 		}
-		return fmt.Sprintf("%s: %s/%s", name, now, quantity(t.AverageValue))
+		return fmt.Sprintf("%s: %s/%s", name, now, shownQuantity(t.AverageValue))
 	}
 	target := "<auto>"
 	if t.AverageUtilization != nil {
@@ -124,7 +124,7 @@ func resourceTarget(name corev1.ResourceName, t autoscalingv2.MetricTarget, curr
 func percent(n int32) string { return strconv.Itoa(int(n)) + "%" }
 
 // quantity is a quantity, or what the API library writes in place of a missing one.
-func quantity(q *resource.Quantity) string {
+func shownQuantity(q *resource.Quantity) string {
 	if q == nil {
 		return "<nil>"
 	}

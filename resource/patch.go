@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"reflect"
 	"slices"
 	"unicode/utf8"
 
@@ -18,6 +19,7 @@ import (
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
+	"github.com/gatehouse/gatehouse/internal/quantity"
 )
 
 // Bounds of a patch. What is over them is answered with 413.
@@ -203,6 +205,9 @@ func (p patcher) to(want schema.GroupVersionKind, current, o Object, w Write) er
 	}
 	invalid := func(err error) error {
 		return api.Invalid(schema.GroupKind{}, "", field.ErrorList{field.Invalid(field.NewPath("patch"), "the patched object", err.Error())})
+	}
+	if err := quantity.CheckJSON(patched, reflect.TypeOf(o)); err != nil {
+		return invalid(err)
 	}
 	strict, err := utiljson.UnmarshalStrict(patched, o)
 	if err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"math"
 	"reflect"
 	"strconv"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/internal/quantity"
 )
 
 // decodeProtobuf reads a body in the protobuf wire format.
@@ -43,7 +45,10 @@ func decodeProtobuf(o runtime.Object, want schema.GroupVersionKind, shape *shape
 	if shape == nil {
 		shape = shapeOf(reflect.TypeOf(o))
 	}
-	if shape.spend(envelope.Raw, MaxElements) < 0 {
+	switch left := shape.spend(envelope.Raw, MaxElements); {
+	case left == badQuantity:
+		return bad(quantity.ErrBounds)
+	case left < 0:
 		return bad(fmt.Errorf("it has more than %d messages", MaxElements))
 	}
 	if err := m.Unmarshal(envelope.Raw); err != nil {
@@ -68,8 +73,14 @@ func envelopeVersion(data []byte) schema.GroupVersion {
 }
 
 // shape says which fields of a message are messages themselves. Two bytes on the wire can become a Go struct of a kilobyte, so
-// they are counted before anything is decoded.
-type shape struct{ fields map[protowire.Number]*shape }
+// they are counted before anything is decoded. Quantities are messages with a text that is checked.
+type shape struct {
+	fields   map[protowire.Number]*shape
+	quantity bool
+}
+
+// badQuantity is what is left of a budget after a quantity that must not be parsed.
+const badQuantity = math.MinInt
 
 // shapeOf reads the struct tags of a generated type.
 func shapeOf(t reflect.Type) *shape { return shapes{}.of(t) }
@@ -82,7 +93,7 @@ func (known shapes) of(t reflect.Type) *shape {
 	if s := known[t]; s != nil {
 		return s
 	}
-	s := &shape{fields: map[protowire.Number]*shape{}}
+	s := &shape{fields: map[protowire.Number]*shape{}, quantity: t == quantity.Type()}
 	known[t] = s
 	for i := range t.NumField() {
 		f := t.Field(i)
@@ -129,9 +140,13 @@ func (s *shape) spend(b []byte, left int) int {
 		if n = protowire.ConsumeFieldValue(number, wire, b); n < 0 {
 			return left
 		}
-		if inner := s.fields[number]; inner != nil && wire == protowire.BytesType {
+		if wire == protowire.BytesType {
 			v, _ := protowire.ConsumeBytes(b)
-			left = inner.spend(v, left-1)
+			if inner := s.fields[number]; inner != nil {
+				left = inner.spend(v, left-1)
+			} else if s.quantity && quantity.Check(string(v)) != nil {
+				return badQuantity
+			}
 		}
 		b = b[n:]
 	}

@@ -10,6 +10,7 @@ import (
 	utilvalidation "k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
+	"github.com/gatehouse/gatehouse/internal/quantity"
 	"github.com/gatehouse/gatehouse/rules"
 )
 
@@ -124,7 +125,11 @@ func Quantity(p *field.Path, name corev1.ResourceName, q resource.Quantity) (err
 
 // fillsPages reports whether memory in huge pages is a whole number of them.
 func fillsPages(name corev1.ResourceName, q resource.Quantity) bool {
-	page, err := resource.ParseQuantity(strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix))
+	size := strings.TrimPrefix(string(name), corev1.ResourceHugePagesPrefix)
+	if quantity.Check(size) != nil {
+		return false
+	}
+	page, err := resource.ParseQuantity(size)
 	if err != nil || page.Sign() <= 0 || page.MilliValue()%1000 != 0 {
 		return false
 	}

@@ -3,11 +3,13 @@ package workload
 import (
 	"encoding/json"
 	"maps"
+	"reflect"
 
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	autoscalingv2 "k8s.io/api/autoscaling/v2"
 	corev1 "k8s.io/api/core/v1"
 
+	"github.com/gatehouse/gatehouse/internal/quantity"
 	"github.com/gatehouse/gatehouse/rules"
 )
 
@@ -92,7 +94,8 @@ func currentMetricsToV2(a *autoscalingv1.HorizontalPodAutoscaler) (metrics []aut
 // carried reads an annotation, and returns the zero value if there is none or it cannot be read.
 func carried[T any](a *autoscalingv1.HorizontalPodAutoscaler, key string) T {
 	var v, none T
-	if text, ok := a.Annotations[key]; !ok || json.Unmarshal([]byte(text), &v) != nil {
+	text := []byte(a.Annotations[key])
+	if len(text) == 0 || quantity.CheckJSON(text, reflect.TypeFor[T]()) != nil || json.Unmarshal(text, &v) != nil {
 		return none
 	}
 	return v
