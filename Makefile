@@ -13,10 +13,10 @@ GO ?= go
 GOFUMPT = $(GO) tool -modfile=tools/go.mod gofumpt
 STATICCHECK = tool -modfile=$(CURDIR)/tools/go.mod staticcheck -checks=all
 
-.PHONY: help run build test unit stories check generate fuzz e2e cluster-test scale diff conformance bench clean
+.PHONY: help run build test unit stories check generate fuzz e2e cluster-test scale diff conformance cluster-conformance bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z0-9]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
 
 run: build ## build and serve on 127.0.0.1:6443 with everything in ./gatehouse-data
 	./bin/gatehouse serve $(ARGS)
@@ -79,6 +79,9 @@ diff: ## send the same requests to kube-apiserver and to Gatehouse and report di
 
 conformance: ## run Kubernetes' own conformance specs against kube-apiserver and Gatehouse; about a quarter of an hour
 	GATEHOUSE_CONFORMANCE=1 $(GO) -C e2e test -count=1 -timeout=75m -v -run='^TestConformance$$' ./conformance
+
+cluster-conformance: ## the same for specs that need nodes and controllers, on whole clusters with nodes by kwok; about as long
+	GATEHOUSE_CONFORMANCE=1 $(GO) -C e2e test -count=1 -timeout=75m -v -run='^TestClusterConformance$$' ./conformance
 
 bench: ## measure against the real kube-apiserver; prints the table of docs/performance.md
 	$(GO) -C bench run . $(ARGS)
