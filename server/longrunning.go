@@ -79,7 +79,9 @@ func (x *exchange) release() {
 type credentialKey struct {
 	leaf  *x509.Certificate
 	token string
-	other *heldRequest // set where the headers count
+	// name and uid are those that the credential meant, which may have changed between two requests.
+	name, uid string
+	other     *heldRequest // set where the headers count
 }
 
 // Recheck judges the credentials of all long-running requests again, each once, and ends the requests of those that are not good any
@@ -105,7 +107,7 @@ func (s *Server) Recheck(ctx context.Context) (ended int) {
 }
 
 func (r *heldRequest) key() credentialKey {
-	key := credentialKey{token: r.credentials.BearerToken}
+	key := credentialKey{token: r.credentials.BearerToken, name: r.who.User.Name, uid: r.who.User.UID}
 	if len(r.credentials.PeerCertificates) > 0 {
 		key.leaf = r.credentials.PeerCertificates[0]
 	}

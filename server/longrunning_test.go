@@ -20,15 +20,19 @@ import (
 type rechecker struct {
 	mu      sync.Mutex // guards what follows
 	answers map[string]error
+	users   map[string]error // by the name that they were recognised by
 	asked   map[string]int
 }
 
-func (r *rechecker) Recheck(_ context.Context, c authn.Credentials, _ api.RequestInfo, _ *authn.Result) error {
+func (r *rechecker) Recheck(_ context.Context, c authn.Credentials, _ api.RequestInfo, was *authn.Result) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.asked[c.BearerToken]++
 	if c.Header.Get("Authorization") != "" {
 		return errors.New("the credential was kept in the headers")
+	}
+	if err := r.users[was.User.Name]; err != nil {
+		return err
 	}
 	return r.answers[c.BearerToken]
 }
@@ -90,6 +94,51 @@ func TestRecheckEndsWhatIsNotGoodAnyMore(t *testing.T) {
 	case cause := <-ended:
 		t.Errorf("another request ended: %v", cause)
 	default:
+	}
+}
+
+// TestRecheckTellsUsersOfOneTokenApart: a token that means somebody else since its file has changed ends what was begun under the old name and
+// nothing else.
+func TestRecheckTellsUsersOfOneTokenApart(t *testing.T) {
+	begun, ended := make(chan struct{}), make(chan string, 4)
+	s := &stages{serve: func(_ http.ResponseWriter, req *http.Request, p authz.Permit) error {
+		begun <- struct{}{}
+		<-req.Context().Done()
+		ended <- p.User().Name
+		return nil
+	}}
+	cfg := config(t, s)
+	cfg.Rechecker = &rechecker{asked: map[string]int{}, users: map[string]error{"old": api.Unauthorized(authn.ErrRevoked)}}
+	srv, err := server.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h := startServer(t, srv)
+	var group sync.WaitGroup
+	defer group.Wait()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	for _, name := range []string{"old", "new", "newer", "newest"} {
+		s.user = api.User{Name: name}
+		group.Go(func() {
+			req, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://gatehouse/api/v1/pods?watch=true", nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			req.Header.Set("Authorization", "Bearer shared")
+			if resp, err := h.client.Do(req); err == nil {
+				_, _ = io.Copy(io.Discard, resp.Body)
+				_ = resp.Body.Close()
+			}
+		})
+		<-begun
+	}
+	if n := srv.Recheck(t.Context()); n != 1 {
+		t.Errorf("%d requests were ended, want 1", n)
+	}
+	if name := <-ended; name != "old" {
+		t.Errorf("the request of %s was ended", name)
 	}
 }
 

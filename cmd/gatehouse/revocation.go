@@ -47,7 +47,23 @@ const (
 	recheckEvery = 3 * time.Second
 	// revocationSettles is how long files must be quiet before they are read, so that they are not read half written.
 	revocationSettles = 100 * time.Millisecond
+	// revocationWaits is how long reading is put off at most: a directory in which something else is written all the time never is quiet.
+	revocationWaits = 500 * time.Millisecond
 )
+
+// settling puts off the reading of files that are being written. The zero value is one of which nothing has been heard.
+type settling struct{ since time.Time }
+
+// putOff notes a change, and reports whether reading may wait until revocationSettles from now.
+func (s *settling) putOff(now time.Time) bool {
+	if s.since.IsZero() {
+		s.since = now
+	}
+	return now.Sub(s.since) < revocationWaits
+}
+
+// read notes that the files are read.
+func (s *settling) read() { s.since = time.Time{} }
 
 // watchCredentials reads the lists of what is revoked as soon as they change, and ends open requests of credentials that are not good
 // any more.
@@ -57,7 +73,7 @@ func (p *parts) watchCredentials(ctx context.Context) error {
 		return err
 	}
 	defer stop()
-	quiet := time.NewTimer(revocationSettles)
+	quiet, settling := time.NewTimer(revocationSettles), settling{}
 	tick := time.NewTicker(recheckEvery)
 	defer tick.Stop()
 	for {
@@ -65,11 +81,14 @@ func (p *parts) watchCredentials(ctx context.Context) error {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-events:
-			quiet.Reset(revocationSettles)
+			if settling.putOff(time.Now()) {
+				quiet.Reset(revocationSettles)
+			}
 		case err := <-failures:
 			p.logger.Warn("the files of revoked credentials could not be watched; they are read every 10 s", "err", err)
 			quiet.Reset(revocationSettles)
 		case <-quiet.C:
+			settling.read()
 			p.readRevocation()
 			p.server.Recheck(ctx)
 		case <-tick.C:

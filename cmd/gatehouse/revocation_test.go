@@ -195,3 +195,20 @@ func TestRevocation(t *testing.T) {
 		}
 	}
 }
+
+// TestRevocationIsNotPutOffForLong: what else is written in the directory of a list must not keep the list from being read.
+func TestRevocationIsNotPutOffForLong(t *testing.T) {
+	var s settling
+	at, began := time.Now(), time.Now()
+	for s.putOff(at) {
+		if at = at.Add(revocationSettles / 2); at.Sub(began) > time.Second {
+			t.Fatal("events that do not end put off the reading for more than a second")
+		}
+	}
+	if at.Sub(began) < 2*revocationSettles {
+		t.Errorf("files that are being written are read after %v", at.Sub(began))
+	}
+	if s.read(); !s.putOff(at) {
+		t.Error("what is written afterwards is not waited for")
+	}
+}
