@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/big"
+	"regexp"
 	"strings"
 
 	"sigs.k8s.io/yaml"
@@ -34,7 +35,8 @@ type DenyList struct {
 
 // DeniedCertificate names a certificate.
 type DeniedCertificate struct {
-	// Issuer is the distinguished name of the issuer in the form of RFC 2253, such as CN=ca,O=Example.
+	// Issuer is the distinguished name of the issuer in the form of RFC 2253, such as CN=ca,O=Example. Attributes other than CN, O, OU, C,
+	// L, ST, STREET, POSTALCODE and SERIALNUMBER are an OID and the value in hexadecimal: 1.2.840.113549.1.9.1=#1603...
 	Issuer string `json:"issuer"`
 	// Serial is the serial number in hexadecimal; colons between the bytes are allowed.
 	Serial string `json:"serial"`
@@ -60,8 +62,8 @@ func parseDenyList(data []byte) (*denied, error) {
 	var errs []error
 	for i, c := range list.Certificates {
 		serial, err := parseSerial(c.Serial)
-		if err == nil && c.Issuer == "" {
-			err = errors.New("the issuer is missing")
+		if err == nil {
+			err = checkIssuer(c.Issuer)
 		}
 		if err != nil {
 			errs = append(errs, fmt.Errorf("certificates[%d]: %w", i, err))
@@ -104,6 +106,20 @@ func parseSerial(text string) (*big.Int, error) {
 	}
 	serial, _ := new(big.Int).SetString(digits, 16)
 	return serial, nil
+}
+
+// checkIssuer refuses a name that is written in a form in which no certificate's is compared: the entry would be without effect, and
+// nobody would know.
+func checkIssuer(name string) error {
+	if name == "" {
+		return errors.New("the issuer is missing")
+	}
+	const attribute = `(?:(?:CN|O|OU|C|L|ST|STREET|POSTALCODE|SERIALNUMBER)=(?:[^ ,+"\\<>;#]|\\[^0-9A-Fa-f])?(?:[^,+"\\<>;]|\\[^0-9A-Fa-f])*|[0-9]+(?:\.[0-9]+)+=#[0-9a-f]+)`
+	if regexp.MustCompile(`\A` + attribute + `(?:[,+]` + attribute + `)*\z`).MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("the issuer %.128q is not in the form of RFC 2253, such as CN=ca,O=Example: no spaces around , and =, characters as they are, "+
+		"and attributes other than CN, O, OU, C, L, ST, STREET, POSTALCODE and SERIALNUMBER as OID=#hexadecimal", name)
 }
 
 func certificateKey(issuer string, serial *big.Int) string { return serial.Text(16) + " " + issuer }

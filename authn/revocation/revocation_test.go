@@ -9,6 +9,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
@@ -200,6 +201,11 @@ func TestDenyList(t *testing.T) {
 		"a repeated field":       {head + "uids: [u1]\nuids: [u2]", "uids"},
 		"a decimal with letters": {head + "certificates: [{issuer: a, serial: 12x}]", "certificates[0]: the serial"},
 		"no issuer":              {head + "certificates: [{serial: '12'}]", "issuer is missing"},
+		"as openssl shows it":    {head + "certificates: [{issuer: 'O = Example, CN = ca', serial: '12'}]", "certificates[0]: the issuer"},
+		"with spaces":            {head + "certificates: [{issuer: 'CN=ca, O=Example', serial: '12'}]", "certificates[0]: the issuer"},
+		"with slashes":           {head + "certificates: [{issuer: /O=Example/CN=ca, serial: '12'}]", "certificates[0]: the issuer"},
+		"by another attribute":   {head + "certificates: [{issuer: 'CN=ca,DC=example', serial: '12'}]", "certificates[0]: the issuer"},
+		"with bytes":             {head + "certificates: [{issuer: 'CN=\\C3\\A9', serial: '12'}]", "certificates[0]: the issuer"},
 		"a short key":            {head + "keys: [abcd]", "keys[0]"},
 		"an empty uid":           {head + "uids: ['']", "uids[0]"},
 		"no YAML":                {"{", "yaml"},
@@ -209,6 +215,38 @@ func TestDenyList(t *testing.T) {
 		_, err := revocation.Open(revocation.Options{DenyFile: file, Clock: time.Now, Authorities: func() []*x509.Certificate { return nil }})
 		if err == nil || !strings.Contains(err.Error(), tc.says) || !strings.Contains(err.Error(), file) {
 			t.Errorf("%s: %v, want %q", name, err, tc.says)
+		}
+	}
+}
+
+// TestEveryIssuerCanBeNamed: the name of any authority, as it is compared, is one that the list takes.
+func TestEveryIssuerCanBeNamed(t *testing.T) {
+	for _, name := range []pkix.Name{
+		{CommonName: "ca", Organization: []string{"Example", "Other"}, Country: []string{"DE"}, SerialNumber: "1"},
+		{CommonName: ` #a,b+c"d\e<f>g;h=i `, Organization: []string{"é ü", "a b", ""}, StreetAddress: []string{"#1"}, PostalCode: []string{"1"}},
+		{CommonName: "\\0a", Locality: []string{"x"}, Province: []string{" "}, OrganizationalUnit: []string{","}},
+		{ExtraNames: []pkix.AttributeTypeAndValue{
+			{Type: asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}, Value: "example"},
+			{Type: asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 9, 1}, Value: "a@example.com"},
+		}},
+	} {
+		file := filepath.Join(t.TempDir(), "deny.json")
+		list, err := json.Marshal(revocation.DenyList{
+			APIVersion: revocation.APIVersion, Kind: revocation.Kind,
+			Certificates: []revocation.DeniedCertificate{{Issuer: name.String(), Serial: "07"}},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		write(t, file, string(list))
+		l, err := revocation.Open(revocation.Options{DenyFile: file, Clock: time.Now, Authorities: func() []*x509.Certificate { return nil }})
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		cert := &x509.Certificate{Issuer: name, SerialNumber: big.NewInt(7)}
+		if err := l.Revoked(authn.Credentials{PeerCertificates: []*x509.Certificate{cert}}, &authn.Result{}); !errors.Is(err, authn.ErrRevoked) {
+			t.Errorf("%s: %v", name, err)
 		}
 	}
 }
