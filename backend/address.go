@@ -32,8 +32,20 @@ func nowhere() []netip.Prefix {
 	return []netip.Prefix{netip.MustParsePrefix("0.0.0.0/8"), netip.MustParsePrefix("240.0.0.0/4")}
 }
 
-// translated is the prefix under which IPv6 networks reach IPv4 addresses (RFC 6052).
-func translated() netip.Prefix { return netip.MustParsePrefix("64:ff9b::/96") }
+// embedded returns the IPv4 address that an IPv6 address stands for, where networks translate or tunnel it: with the prefix of RFC 6052,
+// with one of RFC 8215 that is laid out alike, with that of 6to4 (RFC 3056), and with none at all (RFC 4291, section 2.5.5.1).
+func embedded(addr netip.Addr) (netip.Addr, bool) {
+	b := addr.As16()
+	switch last, head := [4]byte(b[12:]), [12]byte(b[:12]); {
+	case !addr.Is6():
+		return addr, false
+	case [6]byte(b[:6]) == [6]byte{0, 0x64, 0xff, 0x9b, 0, 1}, head == [12]byte{0, 0x64, 0xff, 0x9b}, head == [12]byte{} && b[12] != 0:
+		return netip.AddrFrom4(last), true
+	case b[0] == 0x20 && b[1] == 0x02:
+		return netip.AddrFrom4([4]byte(b[2:6])), true
+	}
+	return addr, false
+}
 
 // errAddress is what a client is told of any address that is refused, in the words of kube-apiserver.
 func errAddress() error { return api.BadRequest("address not allowed") }
@@ -42,9 +54,8 @@ func errAddress() error { return api.BadRequest("address not allowed") }
 func (p *Proxy) allowed(t *Target, at netip.AddrPort) bool {
 	addr := at.Addr().Unmap().WithZone("")
 	at = netip.AddrPortFrom(addr, at.Port())
-	if translated().Contains(addr) {
-		b := addr.As16()
-		return p.allowed(t, netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[12:])), at.Port()))
+	if v4, ok := embedded(addr); ok {
+		return p.allowed(t, netip.AddrPortFrom(v4, at.Port()))
 	}
 	switch {
 	case !addr.IsValid(), addr.IsUnspecified(), addr.IsMulticast(), addr.IsLinkLocalUnicast():
