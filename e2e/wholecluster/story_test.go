@@ -36,6 +36,7 @@ var story = []step{
 	{"a node is drained", nodeIsDrained, false},
 	{"logs come from the kubelet", logs, true},
 	{"exec runs at the kubelet", execs, true},
+	{"nodes keep to what is theirs", nodesKeepToThemselves, true},
 	{"a port is forwarded through the kubelet", forwards, true},
 	{"the API server is killed and restarted", restarts, true},
 	{"namespace deletion leaves nothing", namespacesGo, true},
