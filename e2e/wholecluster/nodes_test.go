@@ -40,7 +40,9 @@ func nodesKeepToThemselves(w *whole, t *testing.T) {
 	if out, err := w.as(t, "node-a.conf", "", "annotate", "node", "node-a", "example.org/a=b"); err != nil {
 		t.Errorf("node-a and its own annotations: %v\n%s", err, out)
 	}
-	if out, err := w.as(t, "node-a.conf", "", "-n", shop, "delete", "pod", "pinned", "--timeout="+patience.String()); err != nil {
+	// It may not watch for the end of what is gone.
+	if out, err := w.as(t, "node-a.conf", "", "-n", shop, "delete", "pod", "pinned", "--wait=false"); err != nil {
 		t.Errorf("node-a and its own pod: %v\n%s", err, out)
 	}
+	w.run(t, "-n", shop, "wait", "--for=delete", "pod/pinned", "--timeout="+patience.String())
 }
