@@ -63,6 +63,20 @@ func (x *exchange) preflight() error {
 	return nil
 }
 
+// reasonOtherSite is why a page may not do what fromOtherSite tells.
+const reasonOtherSite = "a page of another site may not use the certificate of the browser"
+
+// fromOtherSite tells a request that a page of another site makes a browser send: the browser adds the certificate of its user by itself, and
+// needs no preflight for a POST without a type of content or for a WebSocket. Browsers say so in Sec-Fetch-Site (W3C Fetch Metadata), which pages
+// cannot set. What only reads is left alone, since the page does not see the answer, unless it is for something that runs.
+func (x *exchange) fromOtherSite() bool {
+	switch site := x.r.Header.Get("Sec-Fetch-Site"); {
+	case site != "cross-site" && site != "same-site", x.who.Method != "x509", x.s.cfg.Edge.allows(x.r.Header.Get("Origin")):
+		return false
+	}
+	return !x.info.IsReadOnly() || connects(x.info) || len(x.r.Header["Upgrade"]) > 0
+}
+
 // turnAway answers what comes when the server has stopped taking requests. With RetryAfter the client is told to come back, on a new
 // connection, which a load balancer leads elsewhere.
 func (x *exchange) turnAway() {

@@ -8,6 +8,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/gatehouse/gatehouse/api"
+	"github.com/gatehouse/gatehouse/authn"
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/server"
 )
@@ -45,6 +47,55 @@ func TestBrowsersOfAllowedOrigins(t *testing.T) {
 				}
 				if seen, _, _ := s.take(); tt.code == http.StatusNoContent && len(seen) > 1 {
 					t.Errorf("a preflight reached %v", seen)
+				}
+			})
+		})
+	}
+}
+
+// by recognises everybody, by a method.
+type by string
+
+func (b by) Authenticate(context.Context, authn.Credentials, api.RequestInfo) (*authn.Result, error) {
+	return &authn.Result{User: api.User{Name: "alice"}, Method: string(b)}, nil
+}
+
+// TestPagesOfOtherSites guards a browser's certificate from pages that its user happens to look at.
+func TestPagesOfOtherSites(t *testing.T) {
+	cross := []string{"Origin", "https://evil.example", "Sec-Fetch-Site", "cross-site"}
+	for name, tt := range map[string]struct {
+		method by
+		verb   string
+		path   string
+		header []string
+		code   int
+	}{
+		"a write":                    {"x509", http.MethodPost, pods, cross, http.StatusForbidden},
+		"a write from a sibling":     {"x509", http.MethodPost, pods, []string{"Origin", "https://x.example.com", "Sec-Fetch-Site", "same-site"}, http.StatusForbidden},
+		"a read":                     {"x509", http.MethodGet, pods, cross, http.StatusOK},
+		"a read by WebSocket":        {"x509", http.MethodGet, pods + "?watch=1", append([]string{"Connection", "Upgrade", "Upgrade", "websocket"}, cross...), http.StatusForbidden},
+		"a command":                  {"x509", http.MethodGet, pods + "/p/exec", cross, http.StatusForbidden},
+		"a proxy":                    {"x509", http.MethodGet, pods + "/p/proxy/", cross, http.StatusForbidden},
+		"a write with a token":       {"serviceaccount", http.MethodPost, pods, cross, http.StatusOK},
+		"a write of an allowed page": {"x509", http.MethodPost, pods, []string{"Origin", "https://ui.example.com", "Sec-Fetch-Site", "cross-site"}, http.StatusOK},
+		"a write of an own page":     {"x509", http.MethodPost, pods, []string{"Origin", "https://gatehouse", "Sec-Fetch-Site", "same-origin"}, http.StatusOK},
+		"a write without a page":     {"x509", http.MethodPost, pods, []string{"Sec-Fetch-Site", "none"}, http.StatusOK},
+		"a write of no browser":      {"x509", http.MethodPost, pods, nil, http.StatusOK},
+		"a write behind kubectl":     {"x509", http.MethodPost, pods, []string{"Origin", "http://localhost:8001", "Sec-Fetch-Site", "same-origin"}, http.StatusOK},
+		"a path that is no resource": {"x509", http.MethodPost, "/version", cross, http.StatusForbidden},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := config(t, &stages{})
+				cfg.Authenticator = tt.method
+				var err error
+				if cfg.Edge.AllowedOrigins, err = server.CompileOrigins([]string{`^https://ui\.example\.com$`}); err != nil {
+					t.Fatal(err)
+				}
+				ln := newPipes(t)
+				h := start(t, cfg, ln, ln.dial, false)
+				if a := h.do(t, tt.verb, tt.path, nil, tt.header...); a.StatusCode != tt.code {
+					t.Errorf("code %d, want %d: %s", a.StatusCode, tt.code, a.body)
 				}
 			})
 		})

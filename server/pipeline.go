@@ -353,7 +353,11 @@ func (x *exchange) recordReceived() error {
 func (x *exchange) authorize() (err error) {
 	began := time.Now()
 	defer func() { x.s.metrics.stages.authorized(err, time.Since(began)) }()
-	x.permit, err = x.s.cfg.Authorizer.Permit(x.r.Context(), x.user, x.info)
+	if x.fromOtherSite() {
+		err = authz.Refusal(x.user, x.info, reasonOtherSite)
+	} else {
+		x.permit, err = x.s.cfg.Authorizer.Permit(x.r.Context(), x.user, x.info)
+	}
 	if err == nil && createsSession(x.info, x.r.Header) && x.info.Verb != "create" {
 		err = x.authorizeCreate()
 	}
