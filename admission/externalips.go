@@ -27,7 +27,8 @@ func (DenyServiceExternalIPs) Validate(_ context.Context, a *Attributes) error {
 	}
 	for _, ip := range service.Spec.ExternalIPs {
 		if !slices.Contains(had, ip) {
-			return a.Forbidden(errors.New("Use of external IPs is denied by admission control")) //nolint:staticcheck // the words are kube-apiserver's
+			//lint:ignore ST1005 The text is that of kube-apiserver.
+			return a.Forbidden(errors.New("Use of external IPs is denied by admission control"))
 		}
 	}
 	return nil
