@@ -44,8 +44,10 @@ func BenchmarkList(b *testing.B) {
 	}
 	l := c.list(b, pods, resource.ListOptions{})
 	for name, write := range map[string]func(*resource.Chunks) error{
-		"json": l.WriteJSON, "protobuf": l.WriteProtobuf, "partial": l.WritePartial,
-		"table": func(w *resource.Chunks) error { return c.WriteTable(l, w, resource.IncludeMetadata, time.Now()) },
+		"json": l.WriteJSON, "protobuf": l.WriteProtobuf, "partial": func(w *resource.Chunks) error { return l.WritePartial(w, resource.MetaV1) },
+		"table": func(w *resource.Chunks) error {
+			return c.WriteTable(l, w, resource.TableForm{Version: resource.MetaV1}, time.Now())
+		},
 	} {
 		b.Run(name, func(b *testing.B) {
 			chunks := resource.Chunks{W: io.Discard}

@@ -203,7 +203,7 @@ func FuzzStoredValue(f *testing.F) {
 		if text := ty.AppendObject(nil, item); !json.Valid(text) {
 			t.Errorf("JSON: %s", text)
 		}
-		if text := ty.AppendPartial(nil, item); !json.Valid(text) {
+		if text := ty.AppendPartial(nil, item, resource.MetaV1beta1); !json.Valid(text) {
 			t.Errorf("partial: %s", text)
 		}
 		wire, err := ty.AppendProtobuf(nil, item)

@@ -20,9 +20,6 @@ import (
 // and the metadata. In protobuf an item is the stored message itself with one more metadata field behind it that holds the
 // resourceVersion: repeated embedded messages merge. Nothing on these paths decodes or encodes an object.
 
-// partialMeta is the head of an object of which only the metadata is served.
-const partialMeta = `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1",`
-
 // AppendObject appends the object as JSON, with kind and apiVersion.
 func (t *Type) AppendObject(b []byte, i *store.Item) []byte {
 	b = t.appendHead(b, t.Kind)
@@ -41,8 +38,8 @@ func (t *Type) appendHead(b []byte, kind string) []byte {
 }
 
 // AppendPartial appends the object's metadata as a PartialObjectMetadata.
-func (t *Type) AppendPartial(b []byte, i *store.Item) []byte {
-	b = append(b, partialMeta...)
+func (t *Type) AppendPartial(b []byte, i *store.Item, version MetaVersion) []byte {
+	b = version.appendHead(b, "PartialObjectMetadata")
 	return append(append(b, i.JSON[1:i.MetaEnd]...), '}')
 }
 
@@ -67,11 +64,9 @@ func (t *Type) AppendPartialProtobuf(b []byte, i *store.Item) ([]byte, error) {
 	}
 	var tail [revisionTail]byte
 	suffix := appendRevision(tail[:0], i.Revision)
-	b = AppendEnvelope(b, metaVersion, "PartialObjectMetadata", len(meta)+len(suffix))
+	b = AppendEnvelope(b, protobufMetaVersion, "PartialObjectMetadata", len(meta)+len(suffix))
 	return AppendEnvelopeEnd(append(append(b, meta...), suffix...)), nil
 }
-
-const metaVersion = "meta.k8s.io/v1"
 
 // partialProtobuf returns the metadata of an item as the message holds it: field 1 with its tag, without the resourceVersion.
 func (t *Type) partialProtobuf(i *store.Item) ([]byte, error) {
@@ -125,19 +120,9 @@ func appendRevision(b []byte, revision int64) []byte {
 	return protowire.AppendBytes(protowire.AppendTag(b, 6, protowire.BytesType), rv)
 }
 
-// IncludeObject says how much of the object stands in a table row.
-type IncludeObject string
-
-// The values of the includeObject parameter. The default is Metadata.
-const (
-	IncludeNone     IncludeObject = "None"
-	IncludeMetadata IncludeObject = "Metadata"
-	IncludeWhole    IncludeObject = "Object"
-)
-
 // AppendRow appends the object's table row. The cells are computed once per revision of the object, those that change
 // with the clock excepted.
-func (s *Service) AppendRow(b []byte, t *Type, i *store.Item, include IncludeObject, now time.Time) ([]byte, error) {
+func (s *Service) AppendRow(b []byte, t *Type, i *store.Item, form TableForm, now time.Time) ([]byte, error) {
 	row := i.Row.Load()
 	if row == nil {
 		var err error
@@ -154,13 +139,13 @@ func (s *Service) AppendRow(b []byte, t *Type, i *store.Item, include IncludeObj
 		b = append(b, part...)
 	}
 	b = append(b, `,"object":`...)
-	switch include {
+	switch form.Include {
 	case IncludeNone:
 		b = append(b, "null"...)
 	case IncludeWhole:
 		b = t.AppendObject(b, i)
 	default:
-		b = t.AppendPartial(b, i)
+		b = t.AppendPartial(b, i, form.Version)
 	}
 	return append(b, '}'), nil
 }
@@ -264,22 +249,22 @@ func (l *List) WriteJSON(c *Chunks) error {
 }
 
 // WritePartial writes the metadata of the objects as a PartialObjectMetadataList.
-func (l *List) WritePartial(c *Chunks) error {
-	c.Buf = append(c.Buf, `{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1",`...)
+func (l *List) WritePartial(c *Chunks, version MetaVersion) error {
+	c.Buf = version.appendHead(c.Buf, "PartialObjectMetadataList")
 	c.Buf = append(l.appendListMeta(c.Buf), `,"items":[`...)
-	return l.eachItem(c, func(b []byte, i *store.Item) ([]byte, error) { return l.Type.AppendPartial(b, i), nil })
+	return l.eachItem(c, func(b []byte, i *store.Item) ([]byte, error) { return l.Type.AppendPartial(b, i, version), nil })
 }
 
 // WriteTable writes the list as a Table.
-func (s *Service) WriteTable(l *List, c *Chunks, include IncludeObject, now time.Time) error {
-	c.Buf = l.appendListMeta(append(c.Buf, tableHead...))
+func (s *Service) WriteTable(l *List, c *Chunks, form TableForm, now time.Time) error {
+	c.Buf = l.appendListMeta(form.Version.appendHead(c.Buf, "Table"))
 	c.Buf = append(append(append(c.Buf, `,"columnDefinitions":`...), l.Type.columnDefinitions...), `,"rows":`...)
 	if len(l.Items) == 0 && l.Type.columns.Bare {
 		c.Buf = append(c.Buf, "null}\n"...)
 		return c.Flush()
 	}
 	c.Buf = append(c.Buf, '[')
-	return l.inOrder().eachItem(c, func(b []byte, i *store.Item) ([]byte, error) { return s.AppendRow(b, l.Type, i, include, now) })
+	return l.inOrder().eachItem(c, func(b []byte, i *store.Item) ([]byte, error) { return s.AppendRow(b, l.Type, i, form, now) })
 }
 
 // inOrder is the list in the order in which a table of its type shows it.
@@ -300,13 +285,11 @@ func (l *List) inOrder() *List {
 	return &ordered
 }
 
-const tableHead = `{"kind":"Table","apiVersion":"meta.k8s.io/v1",`
-
 // AppendTable appends a table of one object, or with a nil item one without rows. definitions tells whether the column
 // definitions are wanted: a watch sends them with its first event only.
-func (s *Service) AppendTable(b []byte, t *Type, i *store.Item, revision int64, include IncludeObject, definitions bool, now time.Time) ([]byte, error) {
+func (s *Service) AppendTable(b []byte, t *Type, i *store.Item, revision int64, form TableForm, definitions bool, now time.Time) ([]byte, error) {
 	l := List{Type: t, Revision: revision}
-	b = append(l.appendListMeta(append(b, tableHead...)), `,"columnDefinitions":`...)
+	b = append(l.appendListMeta(form.Version.appendHead(b, "Table")), `,"columnDefinitions":`...)
 	if definitions {
 		b = append(b, t.columnDefinitions...)
 	} else {
@@ -315,7 +298,7 @@ func (s *Service) AppendTable(b []byte, t *Type, i *store.Item, revision int64, 
 	b = append(b, `,"rows":[`...)
 	if i != nil {
 		var err error
-		if b, err = s.AppendRow(b, t, i, include, now); err != nil {
+		if b, err = s.AppendRow(b, t, i, form, now); err != nil {
 			return nil, err
 		}
 	}
@@ -345,7 +328,7 @@ func (l *List) WriteProtobuf(c *Chunks) error {
 
 // WritePartialProtobuf writes the metadata of the objects as a PartialObjectMetadataList in the protobuf wire format.
 func (l *List) WritePartialProtobuf(c *Chunks) error {
-	return l.writeProtobuf(c, metaVersion, "PartialObjectMetadataList", l.Type.partialProtobuf)
+	return l.writeProtobuf(c, protobufMetaVersion, "PartialObjectMetadataList", l.Type.partialProtobuf)
 }
 
 // writeProtobuf goes over the items twice, as the length stands before the content.

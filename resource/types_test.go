@@ -223,7 +223,7 @@ func checkItem(t *testing.T, c *cluster, ty *resource.Type, i *store.Item) {
 	fromWire.GetObjectKind().SetGroupVersionKind(ty.GVK())
 	sameJSON(t, "protobuf", got, fromWire)
 	checkPartial(t, ty, i, got)
-	row, err := c.AppendRow(nil, ty, i, resource.IncludeWhole, time.Now())
+	row, err := c.AppendRow(nil, ty, i, resource.TableForm{Include: resource.IncludeWhole}, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +236,7 @@ func checkItem(t *testing.T, c *cluster, ty *resource.Type, i *store.Item) {
 func checkPartial(t *testing.T, ty *resource.Type, i *store.Item, o resource.Object) {
 	t.Helper()
 	var partial, fromWire metav1.PartialObjectMetadata
-	if err := json.Unmarshal(ty.AppendPartial(nil, i), &partial); err != nil {
+	if err := json.Unmarshal(ty.AppendPartial(nil, i, resource.MetaV1), &partial); err != nil {
 		t.Fatal(err)
 	}
 	want, err := json.Marshal(o)
@@ -320,9 +320,9 @@ func checkList(t *testing.T, c *cluster, ty *resource.Type) {
 			t.Errorf("item %d of the list (-object +item):\n%s", n, diff)
 		}
 	}
-	partial, _ := at(t, chunks(t, l.WritePartial), "items").([]any)
+	partial, _ := at(t, chunks(t, func(w *resource.Chunks) error { return l.WritePartial(w, resource.MetaV1) }), "items").([]any)
 	rows, _ := at(t, chunks(t, func(w *resource.Chunks) error {
-		return c.WriteTable(l, w, resource.IncludeNone, time.Now())
+		return c.WriteTable(l, w, resource.TableForm{Version: resource.MetaV1, Include: resource.IncludeNone}, time.Now())
 	}), "rows").([]any)
 	if len(partial) != len(l.Items) || len(rows) != len(l.Items) {
 		t.Errorf("%d items, %d in the partial list, %d rows", len(l.Items), len(partial), len(rows))

@@ -280,7 +280,7 @@ func (t *Type) AppendBookmark(b []byte, c Change) ([]byte, error) {
 }
 
 // AppendPartialBookmark appends a bookmark's object as a PartialObjectMetadata.
-func (t *Type) AppendPartialBookmark(b []byte, c Change) ([]byte, error) {
+func (t *Type) AppendPartialBookmark(b []byte, c Change, version MetaVersion) ([]byte, error) {
 	text, err := json.Marshal(t.bookmarkObject(c))
 	if err != nil {
 		return nil, api.Internal(err)
@@ -291,7 +291,7 @@ func (t *Type) AppendPartialBookmark(b []byte, c Change) ([]byte, error) {
 	if err := json.Unmarshal(text, &meta); err != nil {
 		return nil, api.Internal(err)
 	}
-	b = append(append(b, partialMeta...), `"metadata":`...)
+	b = append(version.appendHead(b, "PartialObjectMetadata"), `"metadata":`...)
 	return append(append(b, meta.Metadata...), '}'), nil
 }
 
@@ -303,7 +303,7 @@ func (t *Type) AppendPartialProtobufBookmark(b []byte, c Change) ([]byte, error)
 	if err != nil {
 		return nil, api.Internal(err)
 	}
-	b = append(AppendEnvelope(b, metaVersion, "PartialObjectMetadata", len(raw)), raw...)
+	b = append(AppendEnvelope(b, protobufMetaVersion, "PartialObjectMetadata", len(raw)), raw...)
 	return AppendEnvelopeEnd(b), nil
 }
 

@@ -260,7 +260,7 @@ func TestBookmarks(t *testing.T) {
 		t.Errorf("the bookmark is %s, %v", text, err)
 	}
 	var partial metav1.PartialObjectMetadata
-	if text, err = ty.AppendPartialBookmark(nil, all[0]); err != nil || json.Unmarshal(text, &partial) != nil || partial.Kind != "PartialObjectMetadata" || partial.ResourceVersion != o.ResourceVersion {
+	if text, err = ty.AppendPartialBookmark(nil, all[0], resource.MetaV1); err != nil || json.Unmarshal(text, &partial) != nil || partial.Kind != "PartialObjectMetadata" || partial.ResourceVersion != o.ResourceVersion {
 		t.Errorf("the partial bookmark is %s, %v", text, err)
 	}
 	wire, err := ty.AppendProtobufBookmark(nil, all[0])

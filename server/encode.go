@@ -125,11 +125,11 @@ func (s *REST) gzipWriter(w io.Writer) *gzip.Writer {
 func (c *call) writeList(l *resource.List, chunks *resource.Chunks) error {
 	switch {
 	case c.format.as == asTable:
-		return c.service.WriteTable(l, chunks, c.format.include, c.service.Now())
+		return c.service.WriteTable(l, chunks, c.format.table, c.service.Now())
 	case c.format.as == asPartialList && c.format.media == mediaProtobuf:
 		return l.WritePartialProtobuf(chunks)
 	case c.format.as == asPartialList:
-		return l.WritePartial(chunks)
+		return l.WritePartial(chunks, c.format.table.Version)
 	case c.format.as != "":
 		return notOfShape("you requested PartialObjectMetadata, but the requested object is a list")
 	case c.format.media == mediaProtobuf:

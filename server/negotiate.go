@@ -35,16 +35,17 @@ const maxAccept = 16 << 10
 
 // format is the outcome of content negotiation.
 type format struct {
-	media   string
-	as      string // empty for the resource's own kind
-	include resource.IncludeObject
-	pretty  bool
+	media  string
+	as     string             // empty for the resource's own kind
+	table  resource.TableForm // its version is that of metadata alone, too
+	pretty bool
 }
 
 // negotiate finds the form of an answer with API objects. many tells a route that lists or watches from one for single objects.
 func negotiate(r *http.Request, many, watch bool) (format, error) {
 	accept := r.Header.Get("Accept")
-	f := format{media: mediaJSON, include: resource.IncludeMetadata, pretty: wantsPretty(r)}
+	f := format{media: mediaJSON, pretty: wantsPretty(r)}
+	f.table = resource.TableForm{Version: resource.MetaV1, Include: resource.IncludeMetadata}
 	if accept == "" {
 		return f, nil
 	}
@@ -56,6 +57,9 @@ func negotiate(r *http.Request, many, watch bool) (format, error) {
 		return f, notAcceptable(ok)
 	}
 	f.media, f.as = media, params["as"]
+	if f.as != "" {
+		f.table.Version = resource.MetaVersion(params["v"])
+	}
 	f.pretty = f.pretty || params["pretty"] == "1"
 	return f, f.includeFrom(r)
 }
@@ -123,12 +127,14 @@ func plain(_ string, params map[string]string) bool {
 	return true
 }
 
-// transform allows the kinds that every object can be turned into. Tables exist in JSON and YAML only.
+// transform allows the kinds that every object can be turned into. Tables exist in JSON and YAML only, and so does
+// v1beta1: its lists are another message in protobuf.
 func (*format) transform(media string, params map[string]string) bool {
 	if plain(media, params) {
 		return true
 	}
-	known := params["g"] == "meta.k8s.io" && params["v"] == "v1"
+	version := resource.MetaVersion(params["v"])
+	known := params["g"] == "meta.k8s.io" && (version == resource.MetaV1 || (version == resource.MetaV1beta1 && media != mediaProtobuf))
 	switch params["as"] {
 	case asTable:
 		return known && media != mediaProtobuf
@@ -145,7 +151,7 @@ func (f *format) includeFrom(r *http.Request) error {
 	switch include := resource.IncludeObject(queryValue(r, "includeObject")); include {
 	case "":
 	case resource.IncludeNone, resource.IncludeMetadata, resource.IncludeWhole:
-		f.include = include
+		f.table.Include = include
 	default:
 		return api.BadRequest("Unable to convert to Table as requested: includeObject: Invalid value: %q: "+
 			"must be 'Metadata', 'Object', 'None', or empty", string(include))

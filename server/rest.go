@@ -272,11 +272,11 @@ func (c *call) encodeItem(b []byte, r resource.Result) ([]byte, error) {
 	t, i := r.Type, r.Item
 	switch {
 	case c.format.as == asTable:
-		return c.service.AppendTable(b, t, i, i.Revision, c.format.include, true, c.service.Now())
+		return c.service.AppendTable(b, t, i, i.Revision, c.format.table, true, c.service.Now())
 	case c.format.as == asPartial && c.format.media == mediaProtobuf:
 		return t.AppendPartialProtobuf(b, i)
 	case c.format.as == asPartial:
-		return t.AppendPartial(b, i), nil
+		return t.AppendPartial(b, i, c.format.table.Version), nil
 	case c.format.as != "":
 		return nil, notOfShape("you requested PartialObjectMetadataList, but the requested object is not a list")
 	case c.format.media == mediaProtobuf:

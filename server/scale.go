@@ -8,6 +8,7 @@ import (
 	autoscalingv1 "k8s.io/api/autoscaling/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/duration"
 
 	"github.com/gatehouse/gatehouse/resource"
@@ -17,10 +18,16 @@ import (
 func (c *call) transformScale(s *autoscalingv1.Scale) (runtime.Object, error) {
 	s.SetGroupVersionKind(autoscalingv1.SchemeGroupVersion.WithKind("Scale"))
 	partial := &metav1.PartialObjectMetadata{ObjectMeta: s.ObjectMeta}
-	partial.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind(asPartial))
+	version := schema.GroupVersion{Group: "meta.k8s.io", Version: string(c.format.table.Version)}
+	partial.SetGroupVersionKind(version.WithKind(asPartial))
 	switch c.format.as {
 	case asTable:
-		return scaleTable(s, partial, c.format.include, c.service.Now())
+		t, err := scaleTable(s, partial, c.format.table.Include, c.service.Now())
+		if err != nil {
+			return nil, err
+		}
+		t.SetGroupVersionKind(version.WithKind(asTable))
+		return t, nil
 	case asPartial:
 		return partial, nil
 	case asPartialList:
@@ -61,6 +68,5 @@ func scaleTable(s *autoscalingv1.Scale, partial *metav1.PartialObjectMetadata, i
 		},
 		Rows: []metav1.TableRow{row},
 	}
-	t.SetGroupVersionKind(metav1.SchemeGroupVersion.WithKind(asTable))
 	return t, nil
 }

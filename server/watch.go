@@ -237,15 +237,15 @@ func (s *watchStream) object(b []byte, t *resource.Type, change resource.Change)
 		}
 		definitions := !s.sentColumns
 		s.sentColumns = true
-		return s.service.AppendTable(b, t, change.Item, revision, s.format.include, definitions, s.service.Now())
+		return s.service.AppendTable(b, t, change.Item, revision, s.format.table, definitions, s.service.Now())
 	case s.format.as == asPartial && s.format.media == mediaProtobuf && bookmark:
 		return t.AppendPartialProtobufBookmark(b, change)
 	case s.format.as == asPartial && s.format.media == mediaProtobuf:
 		return t.AppendPartialProtobuf(b, change.Item)
 	case s.format.as == asPartial && bookmark:
-		return t.AppendPartialBookmark(b, change)
+		return t.AppendPartialBookmark(b, change, s.format.table.Version)
 	case s.format.as == asPartial:
-		return t.AppendPartial(b, change.Item), nil
+		return t.AppendPartial(b, change.Item, s.format.table.Version), nil
 	case s.format.media == mediaProtobuf && bookmark:
 		return t.AppendProtobufBookmark(b, change)
 	case s.format.media == mediaProtobuf:
