@@ -61,7 +61,7 @@ type Scope struct {
 // NewScope makes a scope with the libraries of Kubernetes and the given variables.
 func NewScope(variables ...Variable) *Scope {
 	return &Scope{sync.OnceValues(func() (*environment.EnvSet, error) {
-		return extend(environment.MustBaseEnvSet(rollback()), variables, nil)
+		return extend(environment.MustBaseEnvSet(rollback()), variables, boundedQuantities())
 	})}
 }
 

@@ -100,6 +100,38 @@ func textOf(err error) string {
 }
 
 // TestBudgetStaysSpent guards against a decision that goes on after it has cost too much.
+// TestQuantitiesAreBounded: a client's text that a policy takes for a quantity must not keep a core. The exponent is one that the library can
+// still do, so that the test fails where it gets there.
+func TestQuantitiesAreBounded(t *testing.T) {
+	scope := cel.NewAdmission().Scope(cel.Has{Params: true, Authorizer: true})
+	for expression, want := range map[string]string{
+		`isQuantity(object.huge)`:                                                    "false",
+		`isQuantity(object.text)`:                                                    "true",
+		`quantity(object.text).add(quantity('1')).asInteger()`:                       "3",
+		`quantity(object.huge).isGreaterThan(quantity('1'))`:                         "a quantity has at most",
+		`quantity(object.list[0])`:                                                   "no such overload",
+		`[string(object.huge), '1'].all(x, isQuantity(x))`:                           "false",
+		`quantity('1e-1500') == quantity('1n')`:                                      "a quantity has at most",
+		`quantity('1Gi').compareTo(quantity(object.text)) == 1 && isQuantity('2e3')`: "true",
+	} {
+		p, err := scope.Compile(expression, cel.Stored)
+		if err != nil {
+			t.Errorf("%s: %v", expression, err)
+			continue
+		}
+		value, err := p.Eval(t.Context(), map[string]any{
+			"object": map[string]any{"huge": "1e-1500", "text": "2", "list": []any{int64(1)}},
+		}, cel.NewBudget(cel.BindingBudget))
+		got := fmt.Sprint(err)
+		if err == nil {
+			got = fmt.Sprint(value.Value())
+		}
+		if !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s", expression, got, want)
+		}
+	}
+}
+
 func TestBudgetStaysSpent(t *testing.T) {
 	scope := cel.NewScope(cel.Variable{Name: "object"})
 	p, err := scope.Compile("object.list.all(x, x >= 0)", cel.Stored)
