@@ -168,8 +168,8 @@ func (x *exchange) parse() (err error) {
 	timeout := x.s.cfg.RequestTimeout
 	if asked := queryValue(x.r, "timeout"); asked != "" && !x.longRunning {
 		d, err := time.ParseDuration(asked)
-		if err != nil || d < 0 {
-			return api.BadRequest("the timeout in the query is not a duration")
+		if err != nil {
+			return api.BadRequest("invalid timeout specified in the request URL - %s", api.Shorten(err.Error(), maxTimeoutText))
 		}
 		if d > 0 {
 			timeout = min(timeout, d)
@@ -182,6 +182,9 @@ func (x *exchange) parse() (err error) {
 	x.limitBody()
 	return nil
 }
+
+// maxTimeoutText bounds what an answer says about a timeout that is none, in bytes: the error quotes it.
+const maxTimeoutText = 1 << 10
 
 // isLongRunning tells requests that have no natural end.
 func isLongRunning(info api.RequestInfo) bool {

@@ -307,9 +307,13 @@ func TestRequestTimeout(t *testing.T) {
 		if a := h.get(t, pods+"?timeout=1h"); a.StatusCode != http.StatusGatewayTimeout {
 			t.Errorf("the query raised the timeout: got %d %s", a.StatusCode, a.body)
 		}
-		for _, bad := range []string{"x", "-1s", "1"} {
-			if a := h.get(t, pods+"?timeout="+bad); a.StatusCode != http.StatusBadRequest {
-				t.Errorf("timeout=%s: got %d", bad, a.StatusCode)
+		if a := h.get(t, pods+"?timeout=-1s"); a.StatusCode != http.StatusGatewayTimeout {
+			t.Errorf("a negative timeout, which kube-apiserver takes for none: got %d %s", a.StatusCode, a.body)
+		}
+		for _, bad := range []string{"x", "1", strings.Repeat("x", 4000)} {
+			a := h.get(t, pods+"?timeout="+bad)
+			if a.StatusCode != http.StatusBadRequest || !strings.Contains(a.body, "invalid timeout specified in the request URL - time: ") || len(a.body) > 2000 {
+				t.Errorf("timeout=%s: got %d %s", bad, a.StatusCode, a.body)
 			}
 		}
 		s.serve = func(w http.ResponseWriter, r *http.Request, _ authz.Permit) error {
