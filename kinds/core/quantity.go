@@ -130,7 +130,7 @@ func fillsPages(name corev1.ResourceName, q resource.Quantity) bool {
 		return false
 	}
 	page, err := resource.ParseQuantity(size)
-	if err != nil || page.Sign() <= 0 || page.MilliValue()%1000 != 0 {
+	if err != nil || page.Sign() <= 0 || page.MilliValue()%1000 != 0 || page.Value() <= 0 { // A size beyond int64 has the value 0.
 		return false
 	}
 	return q.Value()%page.Value() == 0
