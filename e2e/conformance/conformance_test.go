@@ -87,6 +87,7 @@ func results(t *testing.T, name string, start start, focus []string) map[string]
 	return specs
 }
 
+// names are those of the specs in any of the reports, in order.
 func names(reports ...map[string]types.SpecReport) []string {
 	all := map[string]types.SpecReport{}
 	for _, r := range reports {
