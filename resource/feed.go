@@ -35,6 +35,9 @@ func metadataOf(item *store.Item) *Metadata {
 	if item.Broken != nil {
 		return &Metadata{Key: item.Key, Err: fmt.Errorf("%s cannot be decoded: %w", item.Key, item.Broken)}
 	}
+	if raw, _, err := rawProtobuf(item.Value); err == nil {
+		return storedMetadata(item, raw)
+	}
 	text, found := bytes.CutPrefix(item.JSON[:item.MetaEnd], []byte(`{"metadata":`))
 	m := &Metadata{}
 	err := json.Unmarshal(text, m)
@@ -43,6 +46,18 @@ func metadataOf(item *store.Item) *Metadata {
 	}
 	m.Key, m.Namespace, m.Name = item.Key, item.Namespace, item.Name
 	return m
+}
+
+// storedMetadata reads the metadata of a stored message, which is the first field of every kind, and passes over its other fields.
+func storedMetadata(item *store.Item, raw []byte) *Metadata {
+	var o metav1.PartialObjectMetadata
+	if err := o.Unmarshal(raw); err != nil {
+		return &Metadata{Key: item.Key, Err: fmt.Errorf("metadata of %s: %w", item.Key, err)}
+	}
+	return &Metadata{
+		Key: item.Key, Namespace: item.Namespace, Name: item.Name, UID: o.UID, ResourceVersion: formatRevision(item.Revision),
+		DeletionTimestamp: o.DeletionTimestamp, Finalizers: o.Finalizers, OwnerReferences: o.OwnerReferences,
+	}
 }
 
 var errNoMetadata = errors.New("it does not begin with metadata")

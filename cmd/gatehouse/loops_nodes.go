@@ -8,6 +8,7 @@ import (
 	resourcev1 "k8s.io/api/resource/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
 
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/authz"
@@ -51,18 +52,19 @@ func (p *parts) followNodes(ctx context.Context) error {
 	g := p.nodes.graph
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
-		return feed(ctx, p, "", "pods", node.Pods, g.ApplyPod, g.DeletePod)
+		// Pods without a node say nothing about nodes, and are not decoded for it.
+		return feed(ctx, p, "", "pods", fields.OneTermNotEqualSelector("spec.nodeName", ""), node.Pods, g.ApplyPod, g.DeletePod)
 	})
 	group.Go(func() error {
-		return feed(ctx, p, "", "persistentvolumes", node.Volumes, g.ApplyVolume,
+		return feed(ctx, p, "", "persistentvolumes", nil, node.Volumes, g.ApplyVolume,
 			func(_, name string) { g.DeleteVolume(name) })
 	})
 	group.Go(func() error {
-		return feed(ctx, p, storagev1.GroupName, "volumeattachments", node.Attachments, g.ApplyAttachment,
+		return feed(ctx, p, storagev1.GroupName, "volumeattachments", nil, node.Attachments, g.ApplyAttachment,
 			func(_, name string) { g.DeleteAttachment(name) })
 	})
 	group.Go(func() error {
-		return feed(ctx, p, resourcev1.GroupName, "resourceslices", node.Slices, g.ApplySlice,
+		return feed(ctx, p, resourcev1.GroupName, "resourceslices", nil, node.Slices, g.ApplySlice,
 			func(_, name string) { g.DeleteSlice(name) })
 	})
 	return group.Wait()
@@ -71,13 +73,15 @@ func (p *parts) followNodes(ctx context.Context) error {
 // fedResources is how many resources the graph is fed from.
 const fedResources = 4
 
-// feed tells the graph of every object of a resource and of its changes. Unlike follow it keeps none of them.
-func feed[T resource.Object](ctx context.Context, p *parts, group, plural string, kind node.Kind, apply func(T), remove func(namespace, name string)) error {
+// feed tells the graph of every object of a resource that matches the selector (nil for all), and of its changes. Unlike follow it keeps none of them.
+func feed[T resource.Object](
+	ctx context.Context, p *parts, group, plural string, which fields.Selector, kind node.Kind, apply func(T), remove func(namespace, name string),
+) error {
 	info := api.RequestInfo{IsResource: true, Group: group, Version: "v1", Resource: plural, Verb: "watch"}
 	permit := authz.System("what nodes may do with "+plural, info)
 	first := true
 	for {
-		w, err := p.resources.Watch(ctx, permit, resource.ListOptions{ResourceVersion: "0", Bookmarks: true, SkipBroken: true})
+		w, err := p.resources.Watch(ctx, permit, resource.ListOptions{Fields: which, ResourceVersion: "0", Bookmarks: true, SkipBroken: true})
 		if err != nil {
 			return err
 		}
