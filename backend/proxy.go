@@ -129,15 +129,20 @@ func (s *session) transport() *http.Transport {
 
 // dial connects to an address of the target that was checked. The address that the transport asks for is not looked at.
 func (s *session) dial(context.Context, string, string) (net.Conn, error) {
-	ctx, cancel := context.WithTimeout(s.ctx, s.p.cfg.ConnectTimeout)
+	return s.p.DialTo(s.ctx, s.t)
+}
+
+// DialTo connects to an address of the target that may be connected to; TLS is the caller's.
+func (p *Proxy) DialTo(ctx context.Context, t *Target) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.ConnectTimeout)
 	defer cancel()
-	addrs, err := s.p.addresses(ctx, s.t)
+	addrs, err := p.addresses(ctx, t)
 	if err != nil {
 		return nil, err
 	}
 	for _, addr := range addrs {
 		var conn net.Conn
-		if conn, err = s.p.cfg.Dial(ctx, "tcp", addr.String()); err == nil {
+		if conn, err = p.cfg.Dial(ctx, "tcp", addr.String()); err == nil {
 			return conn, nil
 		}
 	}

@@ -17,11 +17,6 @@ import (
 	"github.com/gatehouse/gatehouse/e2e/cluster"
 )
 
-// notInEnvtest are the tests of the sample project that are skipped on Gatehouse.
-var notInEnvtest = []string{
-	"TestAdmissionWebhook", // Admission webhooks are not called yet.
-}
-
 // TestEnvtest runs a project's suite (the module envtest) with either server as the kube-apiserver that envtest is pointed to.
 func TestEnvtest(t *testing.T) {
 	module, err := filepath.Abs("envtest")
@@ -35,14 +30,11 @@ func TestEnvtest(t *testing.T) {
 		t.Fatalf("build the suite: %v\n%s", err, out)
 	}
 	reference := runSuite(t, suite, cluster.KubeAPIServer)
-	ours := runSuite(t, suite, cluster.Gatehouse, notInEnvtest...)
+	ours := runSuite(t, suite, cluster.Gatehouse)
 	for name, result := range reference.tests {
 		if result != "pass" {
 			t.Errorf("%s: %s on kube-apiserver, so it is a bad test", name, result)
 		}
-	}
-	for _, name := range notInEnvtest {
-		delete(reference.tests, name)
 	}
 	if diff := cmp.Diff(reference.tests, ours.tests); diff != "" {
 		t.Errorf("results (-kube-apiserver +gatehouse):\n%s\n%s", diff, ours.output)
@@ -60,7 +52,7 @@ type suiteRun struct {
 
 var tookLine = regexp.MustCompile(`^(started|stopped) in (.+)$`)
 
-func runSuite(t *testing.T, suite string, server cluster.Program, skip ...string) suiteRun {
+func runSuite(t *testing.T, suite string, server cluster.Program) suiteRun {
 	t.Helper()
 	assets := t.TempDir()
 	for name, program := range map[string]cluster.Program{"kube-apiserver": server, "etcd": cluster.Etcd, "kubectl": cluster.Kubectl} {
@@ -69,9 +61,6 @@ func runSuite(t *testing.T, suite string, server cluster.Program, skip ...string
 		}
 	}
 	args := []string{"tool", "test2json", suite, "-test.v=test2json", "-test.timeout=5m"}
-	if len(skip) > 0 {
-		args = append(args, "-test.skip=^("+strings.Join(skip, "|")+")$")
-	}
 	cmd := exec.CommandContext(t.Context(), "go", args...)
 	cmd.Dir, cmd.Env = assets, append(os.Environ(), "KUBEBUILDER_ASSETS="+assets)
 	out, err := cmd.Output()

@@ -226,18 +226,13 @@ func admissionTypes() []*Type {
 			Rules: kind, Resource: resource, Prefix: resource, Categories: inExtensions, Subresources: subs, HasGeneration: true, NeedsRevision: true,
 		}
 	}
-	hook := func(resource string, kind *rules.Kind) Type {
-		of := t(resource, nil, kind)
-		of.Inert = "this server stores admission webhooks and does not call them yet; use admission policies"
-		return of
-	}
 	return inGroup("admissionregistration.k8s.io", "v1",
 		kind[admissionv1.MutatingAdmissionPolicy](storedBeta(t("mutatingadmissionpolicies", nil, extension.MutatingAdmissionPolicy()))),
 		kind[admissionv1.MutatingAdmissionPolicyBinding](storedBeta(t("mutatingadmissionpolicybindings", nil, extension.MutatingAdmissionPolicyBinding()))),
-		kind[admissionv1.MutatingWebhookConfiguration](hook("mutatingwebhookconfigurations", extension.MutatingWebhookConfiguration())),
+		kind[admissionv1.MutatingWebhookConfiguration](t("mutatingwebhookconfigurations", nil, extension.MutatingWebhookConfiguration())),
 		kind[admissionv1.ValidatingAdmissionPolicy](t("validatingadmissionpolicies", withStatus, extension.ValidatingAdmissionPolicy())),
 		kind[admissionv1.ValidatingAdmissionPolicyBinding](t("validatingadmissionpolicybindings", nil, extension.ValidatingAdmissionPolicyBinding())),
-		kind[admissionv1.ValidatingWebhookConfiguration](hook("validatingwebhookconfigurations", extension.ValidatingWebhookConfiguration())),
+		kind[admissionv1.ValidatingWebhookConfiguration](t("validatingwebhookconfigurations", nil, extension.ValidatingWebhookConfiguration())),
 	)
 }
 

@@ -10,11 +10,11 @@ import (
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/internal/cel"
 )
@@ -150,25 +150,8 @@ func (e *edit) take(patched map[string]any, strict bool) (bool, error) {
 			return false, err
 		}
 	}
-	if err := become(e.r.Object, next); err != nil {
+	if err := admission.Become(e.r.Object, next); err != nil {
 		return false, err
 	}
 	return !apiequality.Semantic.DeepEqual(before, e.r.Object), e.show()
-}
-
-// become makes object what next is, but for its managedFields and, where a typed one leaves it out, its kind.
-func become(object, next runtime.Object) error {
-	o, err := meta.Accessor(object)
-	if err != nil {
-		return err
-	}
-	owners, kind := o.GetManagedFields(), object.GetObjectKind().GroupVersionKind()
-	to, from := reflect.ValueOf(object), reflect.ValueOf(next)
-	if to.Type() != from.Type() || to.Kind() != reflect.Pointer || to.IsNil() {
-		return errors.New("the mutated object is of another kind")
-	}
-	to.Elem().Set(from.Elem())
-	object.GetObjectKind().SetGroupVersionKind(kind)
-	o.SetManagedFields(owners)
-	return nil
 }

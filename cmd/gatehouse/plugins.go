@@ -35,6 +35,10 @@ func (p *parts) plugins(find *finder) ([]plugin, error) {
 		claims: newLister(find, resourcev1.GroupName, "resourceclaims"), device: newLister(find, resourcev1.GroupName, "deviceclasses"),
 	}
 	mutating, validating, grants := p.celPolicies(find)
+	mutatingHooks, validatingHooks, err := p.webhooks(find, grants.Config)
+	if err != nil {
+		return nil, err
+	}
 	standards, err := podsecurity.New(p.settings.podSecurity, find, podsOf{find}, time.Now)
 	if err != nil {
 		return nil, err
@@ -79,7 +83,9 @@ func (p *parts) plugins(find *finder) ([]plugin, error) {
 		{"PodResizeValidator", quota.PodResize{Nodes: kinds}},
 		{"", grants},
 		{"MutatingAdmissionPolicy", mutating},
+		{"MutatingAdmissionWebhook", mutatingHooks},
 		{"ValidatingAdmissionPolicy", validating},
+		{"ValidatingAdmissionWebhook", validatingHooks},
 		{"", admission.Policies{Engine: p.engine, Namespaces: find}},
 		{"ResourceQuota", quota.NewResourceQuota(charged, within, time.Now)},
 		{"AlwaysDeny", admission.AlwaysDeny{}},

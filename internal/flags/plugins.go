@@ -40,7 +40,7 @@ func withoutEffect() []string {
 
 // missing do not exist here yet.
 func missing() []string {
-	return strings.Fields("ImagePolicyWebhook MutatingAdmissionWebhook ValidatingAdmissionWebhook")
+	return strings.Fields("ImagePolicyWebhook")
 }
 
 // keptOn are those that the hardened profile does not turn off: without them content outlives its namespace, and users get certificates that are not for
