@@ -78,7 +78,8 @@ func (c *Config) ask(ctx context.Context, d answers, h *hook, q *question, mutat
 	if q.attributes.DryRun {
 		switch {
 		case h.SideEffects == nil:
-			return nil, failed(errors.New("Webhook SideEffects is nil")) //nolint:staticcheck // kube-apiserver's text
+			//lint:ignore ST1005 The text is that of kube-apiserver.
+			return nil, failed(errors.New("Webhook SideEffects is nil"))
 		case *h.SideEffects != admissionregistrationv1.SideEffectClassNone && *h.SideEffects != admissionregistrationv1.SideEffectClassNoneOnDryRun:
 			return nil, api.BadRequest("admission webhook %q does not support dry run", h.Name)
 		}
@@ -149,7 +150,8 @@ func (c *Config) endpoint(of *admissionregistrationv1.WebhookClientConfig) (webh
 	case of.URL != nil:
 		u, err := url.Parse(*of.URL)
 		if err != nil {
-			return webhook.Endpoint{}, fmt.Errorf("Unparsable URL: %w", err) //nolint:staticcheck // kube-apiserver's text
+			//lint:ignore ST1005 The text is that of kube-apiserver.
+			return webhook.Endpoint{}, fmt.Errorf("Unparsable URL: %w", err)
 		}
 		return webhook.Endpoint{URL: (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: path.Join("/", u.Path)}).String(), CABundle: of.CABundle}, nil
 	}
