@@ -48,7 +48,7 @@ const maxReason = 1 << 10
 func reason(err error) string {
 	text := strings.ToValidUTF8(fmt.Sprint(err), "")
 	if len(text) > maxReason {
-		text = strings.ToValidUTF8(text[:maxReason], "") + "..."
+		text = api.Cut(text, maxReason) + "..."
 	}
 	return text
 }

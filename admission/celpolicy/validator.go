@@ -10,6 +10,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	celconfig "k8s.io/apiserver/pkg/apis/cel"
 
+	"github.com/gatehouse/gatehouse/api"
 	"github.com/gatehouse/gatehouse/internal/cel"
 )
 
@@ -151,10 +152,7 @@ func annotate(a *admissionregistrationv1.AuditAnnotation, r result, ignore bool)
 	switch r.value.Type() {
 	case types.StringType:
 		text := strings.TrimSpace(r.value.Value().(string))
-		if len(text) > maxAnnotationBytes {
-			text = strings.ToValidUTF8(text[:maxAnnotationBytes], "")
-		}
-		return annotation{key: a.Key, value: text}
+		return annotation{key: a.Key, value: api.Cut(text, maxAnnotationBytes)}
 	case types.NullType:
 		return annotation{}
 	}

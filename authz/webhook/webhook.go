@@ -16,7 +16,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"strings"
 	"time"
 
 	lru "github.com/hashicorp/golang-lru/v2"
@@ -163,9 +162,7 @@ func (a *Authorizer) status(ctx context.Context, spec *authorizationv1.SubjectAc
 	if err != nil {
 		return none, err
 	}
-	if len(status.Reason) > maxReason {
-		status.Reason = strings.ToValidUTF8(status.Reason[:maxReason], "")
-	}
+	status.Reason = api.Cut(status.Reason, maxReason)
 	ttl := a.UnauthorizedTTL
 	if status.Allowed {
 		ttl = a.AuthorizedTTL
