@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -16,6 +17,11 @@ type Check struct {
 	Name string
 	// ReadyOnly keeps the check out of /livez and /healthz: its failure asks for no traffic, not for a restart.
 	ReadyOnly bool
+	// LiveOnly keeps the check out of /readyz.
+	LiveOnly bool
+	// Start marks what the start of the server has yet to bring about. /livez names such a check and does not wait for it: a restart would begin
+	// from the beginning.
+	Start bool
 	// Run returns why the condition does not hold. It is called for every probe, so it must
 	// answer from memory, and it must return when ctx ends.
 	Run func(ctx context.Context) error
@@ -25,8 +31,9 @@ var errShuttingDown = errors.New("the server is shutting down")
 
 // probes answers /healthz, /livez and /readyz.
 type probes struct {
-	server *Server
-	checks []Check
+	server  *Server
+	checks  []Check
+	results healthMetrics
 }
 
 func newProbes(s *Server, checks []Check) (*probes, error) {
@@ -47,15 +54,17 @@ func newProbes(s *Server, checks []Check) (*probes, error) {
 		}
 		seen[c.Name] = true
 	}
-	return &probes{server: s, checks: all}, nil
+	results, err := newHealthMetrics()
+	if err != nil {
+		return nil, err
+	}
+	return &probes{server: s, checks: all, results: results}, nil
 }
 
 // of returns the checks behind one of the three paths, in order.
 func (p *probes) of(probe string) []Check {
-	if probe == "readyz" {
-		return p.checks
-	}
-	return slices.DeleteFunc(slices.Clone(p.checks), func(c Check) bool { return c.ReadyOnly })
+	ready := probe == "readyz"
+	return slices.DeleteFunc(slices.Clone(p.checks), func(c Check) bool { return ready && c.LiveOnly || !ready && c.ReadyOnly })
 }
 
 // paths lists what is served.
@@ -82,7 +91,8 @@ func (p *probes) serve(w http.ResponseWriter, r *http.Request, path string) erro
 		writeNoPage(w)
 		return nil
 	}
-	if p.run(r.Context(), probe, checks[i]) != nil {
+	if err := run(r.Context(), probe, checks[i]); err != nil {
+		p.server.cfg.Logger.Warn("health check failed", "probe", probe, "check", name, "error", err)
 		writeText(w, http.StatusInternalServerError, "internal server error: reason withheld\n")
 		return nil
 	}
@@ -93,31 +103,29 @@ func (p *probes) serve(w http.ResponseWriter, r *http.Request, path string) erro
 func (p *probes) serveAll(w http.ResponseWriter, r *http.Request, probe string, checks []Check) error {
 	query := r.URL.Query()
 	excluded := query["exclude"]
-	var unknown []string
-	for _, name := range excluded {
-		if !slices.ContainsFunc(checks, func(c Check) bool { return c.Name == name }) {
-			unknown = append(unknown, fmt.Sprintf("%q", name))
-		}
-	}
 	var lines strings.Builder
-	failed := false
+	var failed []error
 	for _, c := range checks {
-		switch {
-		case slices.Contains(excluded, c.Name):
+		if slices.Contains(excluded, c.Name) {
 			fmt.Fprintf(&lines, "[+]%s excluded: ok\n", c.Name)
-		case p.run(r.Context(), probe, c) != nil:
-			failed = true
-			fmt.Fprintf(&lines, "[-]%s failed: reason withheld\n", c.Name)
-		default:
-			fmt.Fprintf(&lines, "[+]%s ok\n", c.Name)
+			continue
 		}
+		err := run(r.Context(), probe, c)
+		p.results.observe(probe, c.Name, err)
+		if err != nil {
+			failed = append(failed, fmt.Errorf("%s: %w", c.Name, err))
+			fmt.Fprintf(&lines, "[-]%s failed: reason withheld\n", c.Name)
+			continue
+		}
+		fmt.Fprintf(&lines, "[+]%s ok\n", c.Name)
 	}
-	if len(unknown) > 0 {
+	if unknown := notNamed(excluded, checks); len(unknown) > 0 {
 		fmt.Fprintf(&lines, "warn: some health checks cannot be excluded: no matches for %s\n", strings.Join(unknown, ","))
 	}
 	_, verbose := query["verbose"]
 	switch {
-	case failed:
+	case len(failed) > 0:
+		p.server.cfg.Logger.Warn("health checks failed", "probe", probe, "error", errors.Join(failed...))
 		writeText(w, http.StatusInternalServerError, lines.String()+probe+" check failed\n")
 	case verbose:
 		writeText(w, http.StatusOK, lines.String()+probe+" check passed\n")
@@ -127,12 +135,24 @@ func (p *probes) serveAll(w http.ResponseWriter, r *http.Request, probe string, 
 	return nil
 }
 
-func (p *probes) run(ctx context.Context, probe string, c Check) error {
-	err := c.Run(ctx)
-	if err != nil {
-		p.server.cfg.Logger.Warn("health check failed", "probe", probe, "check", c.Name, "error", err)
+// notNamed returns, quoted and in order, the names that no check has.
+func notNamed(names []string, checks []Check) []string {
+	var unknown []string
+	for _, name := range names {
+		if !slices.ContainsFunc(checks, func(c Check) bool { return c.Name == name }) {
+			unknown = append(unknown, strconv.Quote(name))
+		}
 	}
-	return err
+	slices.Sort(unknown)
+	return slices.Compact(unknown)
+}
+
+// run asks a check, unless the probe does not wait for it.
+func run(ctx context.Context, probe string, c Check) error {
+	if c.Start && probe == "livez" {
+		return nil
+	}
+	return c.Run(ctx)
 }
 
 func writeText(w http.ResponseWriter, code int, text string) { write(w, typeText, code, []byte(text)) }

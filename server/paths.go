@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/version"
 
@@ -46,14 +45,8 @@ func (s *Server) addPages() error {
 		s.pages["/.well-known/openid-configuration"] = issuerPage(typeJSON, d.Discovery)
 		s.pages["/openid/v1/jwks"] = issuerPage("application/jwk-set+json", d.JWKS)
 	}
-	metrics := promhttp.HandlerFor(s.cfg.Registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4})
-	s.pages["/metrics"] = func(w http.ResponseWriter, r *http.Request) error {
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			return api.MethodNotAllowed() // The reference forgets its metrics on DELETE.
-		}
-		metrics.ServeHTTP(w, r)
-		return nil
-	}
+	s.pages["/metrics"] = metricsPage(s.cfg.Registry)
+	s.pages["/metrics/slis"] = metricsPage(s.probes.results.registry)
 	s.addZPages()
 	if err := s.addVersion(); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -90,7 +91,7 @@ func TestForbiddenBeforeUnknown(t *testing.T) {
 			}
 		}
 		s.refuse = ""
-		for path, want := range map[string]int{"/livez": 200, "/apis": 200, "/api": 405, "/version": 405, "/metrics": 405, "/nosuch": 404} {
+		for path, want := range map[string]int{"/livez": 200, "/apis": 200, "/api": 405, "/version": 405, "/metrics": 405, "/metrics/slis": 405, "/nosuch": 404} {
 			if a := h.do(t, http.MethodPost, path, nil); a.StatusCode != want {
 				t.Errorf("POST %s: got %d, want %d", path, a.StatusCode, want)
 			}
@@ -104,6 +105,8 @@ func TestHealth(t *testing.T) {
 		{Name: "etcd", Run: func(context.Context) error { return broken }},
 		{Name: "hook/rbac", Run: func(context.Context) error { return nil }},
 		{Name: "synced", ReadyOnly: true, Run: func(context.Context) error { return nil }},
+		{Name: "certificate", LiveOnly: true, Run: func(context.Context) error { return nil }},
+		{Name: "hook/begun", Start: true, Run: func(context.Context) error { return broken }},
 	}
 	run(t, func(t *testing.T, h *host, _ *stages) {
 		for _, c := range []struct {
@@ -116,13 +119,19 @@ func TestHealth(t *testing.T) {
 			{"/livez/etcd", 500, "internal server error: reason withheld\n"},
 			{"/livez/synced", 404, "404 page not found\n"},
 			{"/readyz/synced", 200, "ok"},
-			{"/livez", 500, "[+]ping ok\n[-]etcd failed: reason withheld\n[+]hook/rbac ok\nlivez check failed\n"},
+			{"/readyz/certificate", 404, "404 page not found\n"},
+			{"/livez/hook/begun", 200, "ok"},
+			{"/readyz/hook/begun", 500, "internal server error: reason withheld\n"},
+			{"/livez", 500, "[+]ping ok\n[-]etcd failed: reason withheld\n[+]hook/rbac ok\n[+]certificate ok\n[+]hook/begun ok\nlivez check failed\n"},
 			{"/livez?exclude=etcd", 200, "ok"},
-			{"/healthz?verbose&exclude=etcd", 200, "[+]ping ok\n[+]etcd excluded: ok\n[+]hook/rbac ok\nhealthz check passed\n"},
 			{
-				"/readyz?verbose&exclude=etcd&exclude=nosuch", 200,
-				"[+]ping ok\n[+]etcd excluded: ok\n[+]hook/rbac ok\n[+]synced ok\n[+]shutdown ok\n" +
-					"warn: some health checks cannot be excluded: no matches for \"nosuch\"\nreadyz check passed\n",
+				"/healthz?verbose&exclude=etcd", 500,
+				"[+]ping ok\n[+]etcd excluded: ok\n[+]hook/rbac ok\n[+]certificate ok\n[-]hook/begun failed: reason withheld\nhealthz check failed\n",
+			},
+			{
+				"/readyz?verbose&exclude=etcd&exclude=nosuch&exclude=hook/begun&exclude=no&exclude=nosuch", 200,
+				"[+]ping ok\n[+]etcd excluded: ok\n[+]hook/rbac ok\n[+]synced ok\n[+]hook/begun excluded: ok\n[+]shutdown ok\n" +
+					"warn: some health checks cannot be excluded: no matches for \"no\",\"nosuch\"\nreadyz check passed\n",
 			},
 		} {
 			a := h.get(t, c.path)
@@ -131,6 +140,44 @@ func TestHealth(t *testing.T) {
 			}
 		}
 	}, func(c *server.Config) { c.Checks = checks })
+}
+
+// TestHealthIsCounted holds what alerts about the availability of a control plane are made of.
+func TestHealthIsCounted(t *testing.T) {
+	var broken atomic.Bool
+	check := server.Check{Name: "etcd", Run: func(context.Context) error {
+		if broken.Load() {
+			return errors.New("connect to 10.0.0.9: refused")
+		}
+		return nil
+	}}
+	run(t, func(t *testing.T, h *host, s *stages) {
+		broken.Store(false)
+		for _, path := range []string{"/readyz", "/readyz", "/livez/etcd", "/livez?exclude=etcd"} {
+			h.get(t, path)
+		}
+		broken.Store(true)
+		h.get(t, "/readyz")
+		got := h.get(t, "/metrics/slis").body
+		for _, line := range []string{
+			`kubernetes_healthcheck{name="etcd",type="readyz"} 0`,
+			`kubernetes_healthcheck{name="ping",type="livez"} 1`,
+			`kubernetes_healthchecks_total{name="etcd",status="success",type="readyz"} 2`,
+			`kubernetes_healthchecks_total{name="etcd",status="error",type="readyz"} 1`,
+			`kubernetes_healthchecks_total{name="shutdown",status="success",type="readyz"} 3`,
+		} {
+			if !strings.Contains(got, line+"\n") {
+				t.Errorf("/metrics/slis lacks %s:\n%s", line, got)
+			}
+		}
+		if strings.Contains(got, `name="etcd",type="livez"`) || strings.Contains(got, `name="etcd",status="success",type="livez"`) {
+			t.Errorf("a check was counted that was asked for alone or left out:\n%s", got)
+		}
+		s.refuse = "authz"
+		if a := h.get(t, "/metrics/slis"); a.StatusCode != http.StatusForbidden {
+			t.Errorf("/metrics/slis without rights: %d", a.StatusCode)
+		}
+	}, func(c *server.Config) { c.Checks = []server.Check{check} })
 }
 
 func TestChecksAreNamedOnce(t *testing.T) {

@@ -14,7 +14,6 @@ import (
 	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/authz/rbac"
 	"github.com/gatehouse/gatehouse/resource"
-	"github.com/gatehouse/gatehouse/server"
 )
 
 // The loops that run beside the requests. Each is safe to run in every replica: all writes are guarded by
@@ -26,37 +25,6 @@ type readiness struct{ done atomic.Bool }
 func (r *readiness) set() { r.done.Store(true) }
 
 var errStarting = errors.New("not finished yet")
-
-// checks are what the health paths report.
-func (p *parts) checks() []server.Check {
-	checks := []server.Check{
-		{Name: "etcd", Run: p.checkEtcd},
-		{Name: "informer-sync", ReadyOnly: true, Run: func(context.Context) error {
-			select {
-			case <-p.mirror.Ready():
-				return p.nodes.check()
-			default:
-				return errStarting
-			}
-		}},
-		{Name: "poststarthook/rbac/bootstrap-roles", ReadyOnly: true, Run: func(context.Context) error {
-			if !p.started.done.Load() {
-				return errStarting
-			}
-			return nil
-		}},
-	}
-	if p.log != nil {
-		checks = append(checks, server.Check{Name: "audit", ReadyOnly: true, Run: func(context.Context) error { return p.log.Healthy() }})
-	}
-	return checks
-}
-
-// checkEtcd asks etcd for its revision and waits for the caches to have reached it.
-func (p *parts) checkEtcd(ctx context.Context) error {
-	_, err := p.mirror.Fresh(ctx)
-	return err
-}
 
 // reloader reads a file again that may have changed.
 type reloader struct {

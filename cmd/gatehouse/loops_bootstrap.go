@@ -75,21 +75,25 @@ func (p *parts) bootstrapOnce(ctx context.Context) error {
 	if err := p.ensureAll(ctx, because("system namespaces"), systemNamespaces(), asIs); err != nil {
 		return err
 	}
+	p.progress[namespacesMade].set()
 	group, all := errgroup.WithContext(ctx)
-	group.Go(func() error {
+	group.Go(p.reaching(rolesMade, func() error {
 		var roles []resource.Object
 		for _, o := range rbac.Defaults() {
 			roles = append(roles, o.(resource.Object))
 		}
 		return p.ensureAll(all, because("default roles"), roles, reconcileRole)
-	})
-	group.Go(func() error { return p.ensureAll(all, because("system priority classes"), systemClasses(), asIs) })
-	group.Go(func() error { return p.ensureFlow(all) })
+	}))
+	group.Go(p.reaching(classesMade, func() error {
+		return p.ensureAll(all, because("system priority classes"), systemClasses(), asIs)
+	}))
+	group.Go(p.reaching(flowMade, func() error { return p.ensureFlow(all) }))
 	// The repair of a new cluster has nothing to do but to make the value of the node ports; of an old one it finds the ranges there.
-	group.Go(func() error {
+	group.Go(p.reaching(allocationsChecked, func() error {
 		if err := p.keepDefaultCIDR(all); err != nil {
 			return err
 		}
+		p.progress[rangesMade].set()
 		// An object that cannot be decoded keeps the repair from being done, now and later, but not the server from serving the others.
 		err := p.repairAllocations(all)
 		if errors.Is(err, errUndecodable) {
@@ -97,8 +101,19 @@ func (p *parts) bootstrapOnce(ctx context.Context) error {
 			return nil
 		}
 		return err
-	})
+	}))
 	return group.Wait()
+}
+
+// reaching does something and notes the step once it has succeeded.
+func (p *parts) reaching(s step, do func() error) func() error {
+	return func() error {
+		err := do()
+		if err == nil {
+			p.progress[s].set()
+		}
+		return err
+	}
 }
 
 // reconcile says what an existing object is to become, and whether it has to change at all.

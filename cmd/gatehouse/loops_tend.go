@@ -86,7 +86,7 @@ const leaveTime = 2 * time.Second
 
 // leave tells the others that this server ends.
 func (p *parts) leave(ctx context.Context) {
-	if !p.started.done.Load() {
+	if !p.progress[tendingBegun].done.Load() {
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, leaveTime)

@@ -53,10 +53,10 @@ type parts struct {
 	issuer    *serviceaccount.Issuer
 	authn     *authn.Chain
 	authentication
-	server  *server.Server
-	reload  []reloader
-	started readiness
-	close   []func() error // in the order in which they were opened
+	server   *server.Server
+	reload   []reloader
+	progress progress
+	close    []func() error // in the order in which they were opened
 }
 
 // wire makes a service by plain constructors, in the order in which a request meets what they make, last first. Its context
@@ -338,7 +338,7 @@ func (p *parts) serve(ctx context.Context, ready func()) (err error) {
 		if err := p.bootstrap(loops); err != nil {
 			return ended(err)
 		}
-		p.started.set()
+		p.progress[tendingBegun].set()
 		close(booted)
 		ready()
 		return ended(p.tending(loops))

@@ -62,7 +62,7 @@ func runSpecs(t *testing.T, s *cluster.Server, focus []string) map[string]types.
 	defer cancel()
 	dir := t.TempDir()
 	args := append([]string{
-		"-test.run=^TestSpecs$", "-kubeconfig=" + s.Kubeconfig, "-provider=local", "-allowed-not-ready-nodes=-1",
+		"-test.run=^TestSpecs$", "-kubeconfig=" + s.Kubeconfig, "-kubectl-path=" + build(t, cluster.Kubectl), "-provider=local", "-allowed-not-ready-nodes=-1",
 		"-minStartupPods=0", "-delete-namespace-on-failure=true", "-dump-logs-on-failure=false", "--ginkgo.no-color", "--ginkgo.succinct",
 		"--ginkgo.json-report=" + filepath.Join(dir, "report.json"), "--ginkgo.timeout=" + suiteTimeout.String(),
 	}, focus...)

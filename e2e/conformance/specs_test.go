@@ -13,13 +13,18 @@ import (
 	"k8s.io/kubernetes/test/e2e/framework/config"
 	"k8s.io/kubernetes/test/e2e/framework/testfiles"
 	e2etestingmanifests "k8s.io/kubernetes/test/e2e/testing-manifests"
+	testfixtures "k8s.io/kubernetes/test/fixtures"
 
 	// The specs register themselves.
 	_ "k8s.io/kubernetes/test/e2e/apimachinery"
 	_ "k8s.io/kubernetes/test/e2e/apps"
+	_ "k8s.io/kubernetes/test/e2e/architecture"
 	_ "k8s.io/kubernetes/test/e2e/auth"
+	_ "k8s.io/kubernetes/test/e2e/autoscaling"
 	_ "k8s.io/kubernetes/test/e2e/common"
 	_ "k8s.io/kubernetes/test/e2e/instrumentation"
+	_ "k8s.io/kubernetes/test/e2e/kubectl"
+	_ "k8s.io/kubernetes/test/e2e/lifecycle"
 	_ "k8s.io/kubernetes/test/e2e/network"
 	_ "k8s.io/kubernetes/test/e2e/node"
 	_ "k8s.io/kubernetes/test/e2e/scheduling"
@@ -36,6 +41,7 @@ func TestMain(m *testing.M) {
 		framework.RegisterClusterFlags(flag.CommandLine)
 		flag.Parse()
 		testfiles.AddFileSource(e2etestingmanifests.GetE2ETestingManifestsFS())
+		testfiles.AddFileSource(testfixtures.GetTestFixturesFS())
 		testfiles.AddFileSource(conformancetestdata.GetConformanceTestdataFS())
 		framework.AfterReadingAllFlags(&framework.TestContext)
 	}
