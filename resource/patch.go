@@ -52,6 +52,7 @@ func (s *Service) Patch(ctx context.Context, p authz.Permit, body Body, w Write)
 		return Result{}, err
 	}
 	apply := parsePatch(media, body.Data, w.Options.Validation)
+	apply.size = len(body.Data)
 	if info.Subresource == "scale" {
 		return s.patchScale(ctx, p, t, apply, w)
 	}
@@ -75,6 +76,7 @@ type patcher struct {
 	patch
 	strict []error // what strict decoding of the patch itself would refuse
 	broken error   // why the body is no patch, which is told after it is known that there is something to change
+	size   int     // of the body, in bytes
 	typed  bool    // it changes an object of a known type, so that nothing in it can make another kind of it
 }
 
@@ -186,17 +188,18 @@ func patchRefused(cause error) *api.Error {
 	return e.Wrap(cause)
 }
 
-// to applies the patch to current and decodes the outcome into o, which is empty.
+// to applies the patch to current, which it does not change, and decodes the outcome into o, which is empty.
 func (p patcher) to(want schema.GroupVersionKind, current, o Object, w Write) error {
 	if p.broken != nil {
 		return p.broken
 	}
-	current.GetObjectKind().SetGroupVersionKind(want)
-	original, err := json.Marshal(current)
+	next := current.DeepCopyObject().(Object)
+	next.GetObjectKind().SetGroupVersionKind(want)
+	part, err := p.excerpt(next)
 	if err != nil {
 		return api.Internal(err)
 	}
-	patched, err := p.apply(original, o)
+	patched, err := p.apply(part.json, o)
 	if err != nil {
 		return err
 	}
@@ -215,6 +218,9 @@ func (p patcher) to(want schema.GroupVersionKind, current, o Object, w Write) er
 	}
 	if got := o.GetObjectKind().GroupVersionKind(); !p.typed && !agrees(got, want) {
 		return invalid(fmt.Errorf("a patch may not change apiVersion and kind (%s to %s)", want, got))
+	}
+	if err := part.complete(o, next); err != nil {
+		return api.Internal(err)
 	}
 	o.GetObjectKind().SetGroupVersionKind(want)
 	strict = append(slices.Clone(p.strict), strict...)

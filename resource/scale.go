@@ -166,10 +166,11 @@ func (s *Service) changeScale(ctx context.Context, p authz.Permit, t *Type, w Wr
 		if err != nil {
 			return nil, api.Internal(err)
 		}
-		current.SetManagedFields(record)
-		setReplicas(current, wanted.Spec.Replicas)
-		current.SetResourceVersion(wanted.ResourceVersion)
-		return current, nil
+		next := current.DeepCopyObject().(Object)
+		next.SetManagedFields(record)
+		setReplicas(next, wanted.Spec.Replicas)
+		next.SetResourceVersion(wanted.ResourceVersion)
+		return next, nil
 	})
 	if err != nil {
 		return Result{}, err

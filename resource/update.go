@@ -17,8 +17,8 @@ import (
 	"github.com/gatehouse/gatehouse/store"
 )
 
-// change makes the new state of an object from its current one, which it may modify and return. It is called again with a fresher
-// state when another write came first.
+// change makes the new state of an object from its current one, which it does not modify and shares no memory with. It is called again
+// with a fresher state when another write came first.
 type change func(current Object) (Object, error)
 
 // update changes an existing object.
@@ -95,7 +95,7 @@ func (s *Service) tryUpdate(ctx context.Context, p authz.Permit, t *Type, part p
 	if err != nil {
 		return nil, Result{}, err
 	}
-	o, err := change(old.DeepCopyObject().(Object))
+	o, err := change(old)
 	if err != nil {
 		return nil, Result{}, err
 	}

@@ -251,6 +251,7 @@ func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w
 		case b.UID != "" && b.UID != pod.UID:
 			return nil, checkExpected(pods.GR(), pod, b.UID, "")
 		}
+		pod = pod.DeepCopy()
 		pod.Spec.NodeName = b.Target.Name
 		for key, value := range b.Annotations {
 			metav1.SetMetaDataAnnotation(&pod.ObjectMeta, key, value)
