@@ -42,7 +42,6 @@ type Options struct {
 type Engine struct {
 	options Options
 	slots   chan struct{}
-	workers workers
 	meters  *meters // nil in an engine that was not made by New
 	set     atomic.Pointer[Set]
 
@@ -69,7 +68,7 @@ func New(o Options) (*Engine, error) {
 	if o.Timeout < 0 || o.MaxConcurrent < 0 {
 		return nil, fmt.Errorf("policies: timeout %v and %d concurrent reviews must not be negative", o.Timeout, o.MaxConcurrent)
 	}
-	e := &Engine{options: o, slots: make(chan struct{}, o.MaxConcurrent), workers: workers{make(chan func())}, meters: newMeters()}
+	e := &Engine{options: o, slots: make(chan struct{}, o.MaxConcurrent), meters: newMeters()}
 	return e, e.LoadBundle(Bundle{})
 }
 
@@ -172,7 +171,7 @@ func (r *Review) matching(x *index) []*policy {
 	return matching
 }
 
-// begin runs f on a worker with one deadline for all of its evaluations, and holds a slot meanwhile. Where no slot becomes free in time, f still runs and
+// begin runs f with one deadline for all of its evaluations, and holds a slot meanwhile. Where no slot becomes free in time, f still runs and
 // finds the deadline passed.
 func (e *Engine) begin(ctx context.Context, s *Set, f func(*evaluation)) {
 	ctx, stop := context.WithTimeoutCause(ctx, e.options.Timeout, ErrTimeout)
@@ -184,7 +183,7 @@ func (e *Engine) begin(ctx context.Context, s *Set, f func(*evaluation)) {
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
 	}
-	e.workers.run(func() { f(&evaluation{set: s, ctx: ctx, cancel: cancel, seconds: e.meters.seconds}) })
+	f(&evaluation{set: s, ctx: ctx, cancel: cancel, seconds: e.meters.seconds})
 }
 
 // deny evaluates one deny rule. A failure is a violation with the policy's action, or nothing if it says Ignore.

@@ -52,6 +52,3 @@ func CompileAlone(text string) (*Set, error) {
 func ObjectValue(object any, kind schema.GroupVersionKind) (ast.Value, error) {
 	return objectValue(object, kind)
 }
-
-// NewWorkers returns the run of new workers.
-func NewWorkers() func(func()) { return workers{make(chan func())}.run }

@@ -16,3 +16,6 @@ const (
 	TypeAggregated = typeAggregated
 	TypeSpec3      = typeSpec3
 )
+
+// NewWorkers returns the run of new workers.
+func NewWorkers() func(func()) { return workers{make(chan func())}.run }

@@ -21,7 +21,7 @@ import (
 	"github.com/gatehouse/gatehouse/ratelimit"
 )
 
-// This file is the way of a request, top to bottom. Each stage is one method of exchange; serve
+// This file is the way of a request, top to bottom. Each stage is one method of exchange; parse comes first, and serve
 // calls them in their only order and stops at the first that refuses.
 
 // exchange is one request on its way through the stages. Each field is set by one stage and read by later ones.
@@ -59,16 +59,31 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer s.requests.leave()
 	defer func() { x.cancel() }() // parse sets it
 
-	err := x.guard(x.serve)
-	cutOff := err != nil && (x.w.began() || errors.Is(err, http.ErrAbortHandler))
-	if err != nil && !cutOff {
-		x.refuse(err)
+	err := x.guard(x.parse)
+	cutOff := false
+	if x.longRunning {
+		cutOff = x.complete(err)
+	} else {
+		s.workers.run(func() { cutOff = x.complete(err) })
 	}
-	x.finish(err)
 	if cutOff {
 		// The client has part of an answer; ending the stream badly tells it that the rest is missing.
 		panic(http.ErrAbortHandler)
 	}
+}
+
+// complete takes the request, of which parse said err, through the other stages and finishes it. It reports whether the answer
+// was cut off.
+func (x *exchange) complete(err error) (cutOff bool) {
+	if err == nil {
+		err = x.guard(x.serve)
+	}
+	cutOff = err != nil && (x.w.began() || errors.Is(err, http.ErrAbortHandler))
+	if err != nil && !cutOff {
+		x.refuse(err)
+	}
+	x.finish(err)
+	return cutOff
 }
 
 func (s *Server) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
@@ -91,13 +106,10 @@ func (s *Server) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
 	return x
 }
 
-// serve is the order of the stages.
+// serve is the order of the stages after parse.
 func (x *exchange) serve() error {
 	if x.isPreflight() {
 		return x.preflight()
-	}
-	if err := x.parse(); err != nil {
-		return err
 	}
 	if err := x.limitPeer(); err != nil {
 		return err
@@ -149,8 +161,11 @@ func (x *exchange) guard(serve func() error) (err error) {
 	return serve()
 }
 
-// parse says once what the request asks for, and bounds how long it may take.
+// parse says once what the request asks for, and bounds how long it may take. A question of a browser about another site asks for nothing.
 func (x *exchange) parse() (err error) {
+	if x.isPreflight() {
+		return nil
+	}
 	if err := x.boundConnection(x.s.cfg.RequestTimeout); err != nil {
 		return err
 	}

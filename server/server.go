@@ -31,6 +31,7 @@ type Server struct {
 	metrics    *metrics
 	healthLane *rate.Limiter
 	requests   gate
+	workers    workers
 	held       heldRequests
 	draining   atomic.Bool
 
@@ -50,6 +51,7 @@ func New(cfg Config) (*Server, error) {
 		pages:      make(map[string]page),
 		healthLane: rate.NewLimiter(healthLaneRate, healthLaneBurst),
 		requests:   gate{idle: make(chan struct{})},
+		workers:    workers{make(chan func())},
 	}
 	s.watches, s.stopWatches = context.WithCancel(context.Background())
 	var err error

@@ -1,4 +1,4 @@
-package policies_test
+package server_test
 
 import (
 	"sync"
@@ -6,12 +6,12 @@ import (
 	"testing/synctest"
 	"time"
 
-	"github.com/gatehouse/gatehouse/policies"
+	"github.com/gatehouse/gatehouse/server"
 )
 
 func TestWorkersRunEveryTaskOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		run := policies.NewWorkers()
+		run := server.NewWorkers()
 		var mu sync.Mutex
 		seen := map[int]int{}
 		var wg sync.WaitGroup
@@ -36,7 +36,7 @@ func TestWorkersRunEveryTaskOnce(t *testing.T) {
 
 func TestPanicOfATaskIsTheCallers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		run := policies.NewWorkers()
+		run := server.NewWorkers()
 		if got := recovered(func() { run(func() { panic("no") }) }); got != "no" {
 			t.Errorf("recovered %v", got)
 		}
