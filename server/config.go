@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"log/slog"
 	"net/http"
@@ -115,6 +116,9 @@ type Config struct {
 	Edge Edge
 	// GetCertificate returns the serving certificate of the moment.
 	GetCertificate func(*tls.ClientHelloInfo) (*tls.Certificate, error)
+	// ClientCAs returns the authorities whose names clients are told when they are asked for a certificate (RFC 8446, section 4.2.4), asked with
+	// each handshake. It decides about nothing. Nil, or a nil pool, tells no names.
+	ClientCAs func() *x509.CertPool
 	// Logger takes everything the server has to say. No credential and no body is ever logged.
 	Logger *slog.Logger
 

@@ -36,7 +36,7 @@ const maxErrorLogBytes = 512
 // the client CA of that moment. Session tickets are off because a resumed session carries the certificate
 // of its first handshake, and nothing that was decided under an earlier CA may outlive it.
 func tlsConfig(c *Config) *tls.Config {
-	return &tls.Config{
+	config := &tls.Config{
 		GetCertificate:         c.GetCertificate,
 		MinVersion:             c.MinTLSVersion,
 		CipherSuites:           c.CipherSuites,
@@ -45,6 +45,17 @@ func tlsConfig(c *Config) *tls.Config {
 		SessionTicketsDisabled: true,
 		NextProtos:             nextProtocols(c),
 	}
+	if c.ClientCAs == nil {
+		return config
+	}
+	// The bundles are read again while the server runs, so each handshake asks for the names of the moment.
+	whole := config.Clone()
+	whole.GetConfigForClient = func(*tls.ClientHelloInfo) (*tls.Config, error) {
+		now := config.Clone()
+		now.ClientCAs = c.ClientCAs()
+		return now, nil
+	}
+	return whole
 }
 
 func nextProtocols(c *Config) []string {

@@ -93,10 +93,6 @@ func (a *Authenticator) Reload() (changed bool, err error) {
 	return true, nil
 }
 
-// ClientCAs returns the authorities in use, for the hint that a server sends with its request for a certificate
-// ([crypto/tls.Config.ClientCAs]). It must not be changed.
-func (a *Authenticator) ClientCAs() *x509.CertPool { return a.loaded.Load().roots }
-
 // Authorities are the certificates in the bundle in use. They must not be changed.
 func (a *Authenticator) Authorities() []*x509.Certificate { return a.loaded.Load().authorities }
 

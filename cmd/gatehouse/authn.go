@@ -31,6 +31,7 @@ type authentication struct {
 	tokenUse        tokenUse
 	oidc            *oidc.Authenticator // nil if there are no issuers
 	revocation      *revocation.Lists   // nil if nothing is revoked
+	hint            atomic.Pointer[x509.CertPool]
 }
 
 // makeAuthentication fills the chain in the order of kube-apiserver: front proxies, client certificates, then tokens, those that are
@@ -44,6 +45,7 @@ func (p *parts) makeAuthentication(ctx context.Context) error {
 			return err
 		}
 	}
+	p.hintAuthorities()
 	return nil
 }
 
@@ -113,6 +115,7 @@ func (p *parts) reloadAuthorities(a *clientcert.Authenticator) func() (bool, err
 	return func() (bool, error) {
 		changed, err := a.Reload()
 		if err == nil && changed {
+			p.hintAuthorities()
 			err = p.checkOverlap()
 		}
 		return changed, err

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,17 @@ func TestAuthentication(t *testing.T) {
 		"--requestheader-username-headers=X-Remote-User", "--requestheader-group-headers=X-Remote-Group",
 		"--requestheader-uid-headers=X-Remote-Uid", "--requestheader-extra-headers-prefix=X-Remote-Extra-",
 	)
+	t.Run("authorities named in the handshake", func(t *testing.T) {
+		names := acceptedAuthorities(t, l)
+		for _, ca := range []*testCA{clients, proxies} {
+			if !slices.ContainsFunc(names, func(name []byte) bool { return bytes.Equal(name, ca.cert.RawSubject) }) {
+				t.Errorf("%s is not among them", ca.cert.Subject)
+			}
+		}
+		if len(names) != 3 { // The third is the data directory's.
+			t.Errorf("%d authorities, want 3", len(names))
+		}
+	})
 	t.Run("bootstrap token", l.testBootstrap)
 	t.Run("legacy token", l.testLegacy)
 	t.Run("token review", l.testTokenReview)
