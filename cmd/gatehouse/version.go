@@ -6,10 +6,6 @@ import (
 	"runtime/debug"
 
 	"github.com/spf13/cobra"
-	apiversion "k8s.io/apimachinery/pkg/version"
-
-	"github.com/gatehouse/gatehouse/internal/flags"
-	"github.com/gatehouse/gatehouse/server"
 )
 
 // kubernetesVersion is the release whose API is served.
@@ -30,16 +26,6 @@ func newVersion() *cobra.Command {
 // version begins with what kube-apiserver --version prints.
 func version() string {
 	return fmt.Sprintf("Kubernetes %s (gatehouse %s, %s)", kubernetesVersion, buildVersion(), runtime.Version())
-}
-
-// served is what /version says. In the compatible profile that is kube-apiserver's version and nothing more, as kubectl's
-// --match-server-version and other clients compare it letter by letter; otherwise it is marked as this server's.
-func served(p flags.Profile) apiversion.Info {
-	info := server.DefaultVersion("", "")
-	if p == flags.Compatible {
-		info.GitVersion = kubernetesVersion
-	}
-	return info
 }
 
 // buildVersion is the version of the module, or the commit it was built from.

@@ -306,7 +306,7 @@ func (p *parts) makeServer(context.Context) error {
 		MinTLSVersion: o.TLSMinVersion, CipherSuites: o.CipherSuites(), MaxStreams: o.HTTP2MaxStreamsPerConnection,
 		CurvePreferences: o.Transport.CurvePreferences, DisableHTTP2: o.Transport.DisableHTTP2, Edge: edge,
 		ShutdownDelay: o.Transport.ShutdownDelay, WatchGrace: o.Transport.ShutdownWatchGrace, RetryAfter: o.Transport.ShutdownSendRetryAfter,
-		GetCertificate: certificate, ClientCAs: p.hint.Load, Logger: p.logger, RequestTimeout: o.RequestTimeout, Version: served(o.Profile),
+		GetCertificate: certificate, ClientCAs: p.hint.Load, Logger: p.logger, RequestTimeout: o.RequestTimeout,
 	})
 	return err
 }
