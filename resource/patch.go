@@ -2,6 +2,7 @@ package resource
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -214,7 +215,7 @@ func (p patcher) to(want schema.GroupVersionKind, current, o Object, w Write) er
 	}
 	strict, err := utiljson.UnmarshalStrict(patched, o)
 	if err != nil {
-		return invalid(err)
+		return invalid(p.reason(patched, o, err))
 	}
 	if got := o.GetObjectKind().GroupVersionKind(); !p.typed && !agrees(got, want) {
 		return invalid(fmt.Errorf("a patch may not change apiVersion and kind (%s to %s)", want, got))
@@ -228,6 +229,20 @@ func (p patcher) to(want schema.GroupVersionKind, current, o Object, w Write) er
 		return invalid(fmt.Errorf("strict decoding error: %s", joinErrors(strict)))
 	}
 	return strictness(strict, want, w.Options.Validation, w.Warnings)
+}
+
+// reason is why a patched object cannot be decoded, in the words of the reference: there the outcome of a strategic merge does not become
+// text again, but is converted value by value.
+func (p patcher) reason(patched []byte, o Object, err error) error {
+	if !p.typed {
+		return err
+	}
+	var values map[string]any
+	if utiljson.UnmarshalCaseSensitivePreserveInts(patched, &values) != nil {
+		return err
+	}
+	into := reflect.New(reflect.TypeOf(o).Elem()).Interface()
+	return cmp.Or(runtime.DefaultUnstructuredConverter.FromUnstructured(values, into), err)
 }
 
 // agrees reports whether what an object says about its kind is true as far as it says anything.
