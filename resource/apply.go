@@ -88,7 +88,8 @@ func (c configuration) change(m *fieldmanager.Manager, t *Type, current Object, 
 	if !ok {
 		return nil, api.Internal(fmt.Errorf("%T is not stored", out))
 	}
-	return o, matchRequest(t, o, info.Name, info.Namespace)
+	// The configuration may have owned the metadata and no longer say anything of it.
+	return o, matchUpdate(t, o, info.Name, info.Namespace)
 }
 
 // applyRefused tells the client why a configuration cannot be applied. What is wrong with it is a 500 in the reference, whose text

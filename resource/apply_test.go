@@ -129,3 +129,18 @@ func TestApplyScale(t *testing.T) {
 		t.Errorf("record: %q", got)
 	}
 }
+
+// An apply that no longer says anything of the metadata that it owned names no object any more.
+func TestApplyWithoutItsName(t *testing.T) {
+	c := start(t)
+	if _, err := c.do(t, applyAs("one", configMapHead+`,"labels":{"a":"b"}},"data":{"a":"1"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	_, err := c.do(t, applyAs("one", `{"apiVersion":"v1","kind":"ConfigMap"}`))
+	if want := "the name of the object (m based on URL) was undeterminable: name must be provided"; code(err) != 400 || api.ToError(err).Status.Message != want {
+		t.Errorf("%v, want 400 %s", err, want)
+	}
+	if _, err := c.do(t, applyAs("two", `{"apiVersion":"v1","kind":"ConfigMap"}`)); err != nil {
+		t.Errorf("by who owns nothing: %v", err)
+	}
+}

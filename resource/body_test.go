@@ -182,6 +182,10 @@ func TestPatches(t *testing.T) {
 		"kind of a known type":     {"m", strategic, `{"kind":"Secret"}`, 0, "map[a:b]"},
 		"replace a missing member": {"m", jsonPatch, `[{"op":"replace","path":"/data/e","value":"f"}]`, 0, "map[a:b e:f]"},
 		"replace it among others":  {"m", jsonPatch, `[{"op":"add","path":"/data/c","value":"d"},{"op":"replace","path":"/data/e","value":"f"},{"op":"remove","path":"/data/a"}]`, 0, "map[c:d e:f]"},
+		"copy a missing member":    {"m", jsonPatch, `[{"op":"copy","from":"/nosuch","path":"/data"}]`, 0, "<nil>"},
+		"copy from below nothing":  {"m", jsonPatch, `[{"op":"copy","from":"/nosuch/a","path":"/data"}]`, 422, ""},
+		"move a missing member":    {"m", jsonPatch, `[{"op":"move","from":"/nosuch","path":"/data"}]`, 422, ""},
+		"members to keep":          {"m", strategic, `{"data":{"$retainKeys":["b"],"a":"c"}}`, 400, ""},
 		"replace below nothing":    {"m", jsonPatch, `[{"op":"replace","path":"/nosuch/e","value":"f"}]`, 422, ""},
 		"replace behind a list":    {"p", jsonPatch, `[{"op":"replace","path":"/spec/containers/1","value":{"name":"d","image":"x"}}]`, 422, ""},
 		"replace on a long object": {"m", jsonPatch, `[{"op":"add","path":"/data/x","value":"` + strings.Repeat("a", 2<<20) + `"},` +
@@ -301,6 +305,9 @@ func TestDeleteOptions(t *testing.T) {
 		{"propagationPolicy=Orphan", "", "", 0, "Orphan"},
 		{"propagationPolicy=Frob", "", "", 422, ""},
 		{"orphanDependents=true&propagationPolicy=Orphan", "", "", 422, ""},
+		{"uid=u", "", "", 0, "uid u"},
+		{"resourceVersion=3", "", "", 0, "version 3"},
+		{"resourceVersion=3&uid=u", "", `{}`, 0, ""}, // beside a body they are about the list
 		{"", "", `{"kind":"Pod"}`, 400, ""},
 		{"", "", `{"kind":"DeleteOptions","apiVersion":"apps/v1"}`, 0, ""},
 		{"", "", `{`, 400, ""},
@@ -330,6 +337,10 @@ func TestDeleteOptions(t *testing.T) {
 			got = fmt.Sprint("grace ", *o.GracePeriodSeconds)
 		case len(o.DryRun) > 0:
 			got = "dry"
+		case o.Preconditions != nil && o.Preconditions.UID != nil:
+			got = "uid " + string(*o.Preconditions.UID)
+		case o.Preconditions != nil:
+			got = "version " + *o.Preconditions.ResourceVersion
 		case o.PropagationPolicy != nil:
 			got = string(*o.PropagationPolicy)
 		}

@@ -147,6 +147,9 @@ func setPropagation(t *Type, o Object, opts metav1.DeleteOptions) {
 	case slices.Contains(o.GetFinalizers(), metav1.FinalizerDeleteDependents):
 		policy = metav1.DeletePropagationForeground
 	}
+	if no := opts.OrphanDependents; t.Resource == "namespaces" && no != nil && !*no {
+		policy = metav1.DeletePropagationForeground
+	}
 	finalizers := without(without(o.GetFinalizers(), metav1.FinalizerOrphanDependents), metav1.FinalizerDeleteDependents)
 	switch policy {
 	case metav1.DeletePropagationOrphan:
@@ -226,6 +229,9 @@ func (s *Service) DeleteCollection(ctx context.Context, p authz.Permit, list Lis
 		return nil, err
 	}
 	w.Options.DryRun = len(o.DryRun) > 0
+	if revision, err := parseRevision(list.ResourceVersion); err == nil && revision > 0 && list.Match == "" && list.Continue == "" {
+		list.Match = metav1.ResourceVersionMatchExact // The reference reads pages, which are exact where nothing else is said.
+	}
 	l, err := s.list(ctx, t, p.Info(), list)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/fields"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/gatehouse/gatehouse/api"
@@ -189,6 +190,10 @@ func ParseDeleteOptions(q url.Values, body Body) (metav1.DeleteOptions, error) {
 		p := metav1.DeletionPropagation(v)
 		o.PropagationPolicy = &p
 	}
+	if len(body.Data) == 0 {
+		// Beside a body these two are what a client says of the list that it deletes, and no preconditions.
+		o.Preconditions = preconditions(q)
+	}
 	if err := decodeDeleteOptions(body, &o); err != nil {
 		return o, err
 	}
@@ -204,6 +209,21 @@ func ParseDeleteOptions(q url.Values, body Body) (metav1.DeleteOptions, error) {
 		}
 	}
 	return o, optionErrors("DeleteOptions", errs)
+}
+
+// preconditions are those in the query of a delete, nil if there are none.
+func preconditions(q url.Values) *metav1.Preconditions {
+	var p metav1.Preconditions
+	if uid := types.UID(q.Get("uid")); uid != "" {
+		p.UID = &uid
+	}
+	if version := q.Get("resourceVersion"); version != "" {
+		p.ResourceVersion = &version
+	}
+	if p.UID == nil && p.ResourceVersion == nil {
+		return nil
+	}
+	return &p
 }
 
 func optionErrors(kind string, errs field.ErrorList) error {

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/mergepatch"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 	utiljson "sigs.k8s.io/json"
@@ -174,10 +176,21 @@ func (p strategicPatch) apply(original []byte, schema any) ([]byte, error) {
 		return nil, api.Internal(err)
 	}
 	patched, err := strategicpatch.StrategicMergeMapPatch(target, runtime.DeepCopyJSON(p.patch), schema)
-	if err != nil {
+	switch {
+	case err != nil && badDirective(err):
+		return nil, api.BadRequest("%v", err)
+	case err != nil:
 		return nil, patchRefused(err)
 	}
 	return json.Marshal(patched)
+}
+
+// badDirective reports whether a strategic merge patch failed for one of the reasons that say all by themselves: their texts are fixed.
+func badDirective(err error) bool {
+	return slices.ContainsFunc([]error{
+		mergepatch.ErrBadJSONDoc, mergepatch.ErrBadPatchFormatForPrimitiveList, mergepatch.ErrBadPatchFormatForRetainKeys,
+		mergepatch.ErrBadPatchFormatForSetElementOrderList, mergepatch.ErrUnsupportedStrategicMergePatchFormat,
+	}, func(known error) bool { return errors.Is(err, known) })
 }
 
 // patchRefused is 422 for a patch that does not fit the object. Why is said in the fixed words that the reference uses, as the

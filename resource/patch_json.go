@@ -15,8 +15,8 @@ import (
 	"github.com/gatehouse/gatehouse/api"
 )
 
-// jsonPatch is a JSON patch (RFC 6902), with one difference that clients of Kubernetes live on: replace makes a member that is
-// missing.
+// jsonPatch is a JSON patch (RFC 6902), with two differences that clients of Kubernetes live on: replace makes a member that is
+// missing, and copy takes null from where a member is missing.
 type jsonPatch jsonpatch.Patch
 
 // jsonPatchOp has the members that an operation may have.
@@ -62,7 +62,7 @@ func (p jsonPatch) apply(document []byte, _ any) ([]byte, error) {
 			return nil, err
 		}
 		err := run.apply(batch)
-		if errors.Is(err, jsonpatch.ErrMissing) && slices.ContainsFunc(batch, replaces) {
+		if errors.Is(err, jsonpatch.ErrMissing) && slices.ContainsFunc(batch, forgiving) {
 			// Few patches come here, so all others are spared the looking.
 			err = run.eachAlone(batch)
 		}
@@ -130,18 +130,15 @@ func applyOps(ops []jsonpatch.Operation, document []byte, o *jsonpatch.ApplyOpti
 	return jsonpatch.Patch(ops).ApplyWithOptions(document, o)
 }
 
-// eachAlone applies operations one by one, those that replace what is missing as adds.
+// eachAlone applies operations one by one, those that replace or copy what is missing as adds.
 func (r *patchRun) eachAlone(ops []jsonpatch.Operation) error {
 	for _, op := range ops {
 		if err := r.spend(2 * len(r.document)); err != nil {
 			return err
 		}
 		err := r.apply([]jsonpatch.Operation{op})
-		if errors.Is(err, jsonpatch.ErrMissing) && replaces(op) && inObject(r.document, op) {
-			add := maps.Clone(op)
-			kind := json.RawMessage(`"add"`)
-			add["op"] = &kind
-			err = r.apply([]jsonpatch.Operation{add})
+		if errors.Is(err, jsonpatch.ErrMissing) && forgiving(op) && inObject(r.document, op) {
+			err = r.apply([]jsonpatch.Operation{asAdd(op)})
 		}
 		if err != nil {
 			return err
@@ -150,13 +147,28 @@ func (r *patchRun) eachAlone(ops []jsonpatch.Operation) error {
 	return nil
 }
 
-func replaces(op jsonpatch.Operation) bool { return op.Kind() == "replace" }
+func forgiving(op jsonpatch.Operation) bool { return op.Kind() == "replace" || op.Kind() == "copy" }
 
-// inObject reports whether the place that an operation is about is a member of an object that is there. In a list, an add
+// asAdd is an operation on what is missing as the add that it comes to.
+func asAdd(op jsonpatch.Operation) jsonpatch.Operation {
+	add := maps.Clone(op)
+	kind := json.RawMessage(`"add"`)
+	if op.Kind() == "copy" {
+		null := json.RawMessage("null")
+		add["value"] = &null
+	}
+	add["op"] = &kind
+	return add
+}
+
+// inObject reports whether the place that an operation looks at is a member of an object that is there. In a list, an add
 // would not replace but insert.
 func inObject(document []byte, op jsonpatch.Operation) bool {
 	var at any
 	path, err := op.Path()
+	if op.Kind() == "copy" {
+		path, err = op.From()
+	}
 	if err != nil || !strings.HasPrefix(path, "/") || json.Unmarshal(document, &at) != nil {
 		return false
 	}

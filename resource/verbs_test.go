@@ -187,17 +187,18 @@ func TestBinding(t *testing.T) {
 		body string
 		code int
 	}{
-		"no node":       {`{"target":{"kind":"Node"}}`, 422},
-		"not a node":    {`{"target":{"kind":"Pod","name":"n"}}`, 422},
+		"no node":       {`{"metadata":{"name":"p"},"target":{"kind":"Node"}}`, 422},
+		"not a node":    {`{"metadata":{"name":"p"},"target":{"kind":"Pod","name":"n"}}`, 422},
+		"no pod":        {`{"target":{"name":"n"}}`, 400},
 		"another pod":   {`{"metadata":{"name":"q"},"target":{"name":"n"}}`, 400},
-		"another space": {`{"metadata":{"namespace":"other"},"target":{"name":"n"}}`, 400},
-		"another uid":   {`{"metadata":{"uid":"x"},"target":{"name":"n"}}`, 409},
+		"another space": {`{"metadata":{"name":"p","namespace":"other"},"target":{"name":"n"}}`, 400},
+		"another uid":   {`{"metadata":{"name":"p","uid":"x"},"target":{"name":"n"}}`, 409},
 	} {
 		if _, err := c.do(t, request{verb: "create", path: pods + "/p/binding", body: tc.body}); code(err) != tc.code {
 			t.Errorf("%s: %v, want %d", name, err, tc.code)
 		}
 	}
-	dry := request{verb: "create", path: pods + "/p/binding", body: `{"target":{"name":"n"}}`}
+	dry := request{verb: "create", path: pods + "/p/binding", body: `{"metadata":{"name":"p"},"target":{"name":"n"}}`}
 	dry.write.Options.DryRun = true
 	if _, err := c.do(t, dry); err != nil {
 		t.Error(err)
@@ -205,12 +206,12 @@ func TestBinding(t *testing.T) {
 	if at(t, c.must(t, "get", pods+"/p", ""), "spec.nodeName") != nil {
 		t.Error("a dry run bound the pod")
 	}
-	c.must(t, "create", pods+"/p/binding", `{"metadata":{"annotations":{"a":"b"}},"target":{"name":"n"}}`)
+	c.must(t, "create", pods+"/p/binding", `{"metadata":{"name":"p","annotations":{"a":"b"}},"target":{"name":"n"}}`)
 	got := c.must(t, "get", pods+"/p", "")
 	if at(t, got, "spec.nodeName") != "n" || at(t, got, "metadata.annotations.a") != "b" || at(t, got, "metadata.generation") != 1.0 {
 		t.Errorf("after the binding: %s", got)
 	}
-	if _, err := c.do(t, request{verb: "create", path: pods + "/p/binding", body: `{"target":{"name":"m"}}`}); code(err) != 409 {
+	if _, err := c.do(t, request{verb: "create", path: pods + "/p/binding", body: `{"metadata":{"name":"p"},"target":{"name":"m"}}`}); code(err) != 409 {
 		t.Errorf("a bound pod was bound again: %v", err)
 	}
 }
@@ -383,6 +384,36 @@ func TestPreconditions(t *testing.T) {
 	p := metav1.Preconditions{UID: &uid, ResourceVersion: &version}
 	if _, err := c.do(t, request{verb: "delete", path: maps + "/m", delete: metav1.DeleteOptions{Preconditions: &p}}); err != nil {
 		t.Error(err)
+	}
+}
+
+// A collection is deleted as it was at the revision that the client names, as the reference reads it in pages.
+func TestDeleteCollectionAtRevision(t *testing.T) {
+	c := start(t)
+	made := c.must(t, "create", maps, `{"metadata":{"name":"before"}}`)
+	c.must(t, "create", maps, `{"metadata":{"name":"after"}}`)
+	version := at(t, made, "metadata.resourceVersion").(string)
+	p := c.permit(t, "deletecollection", maps)
+	if _, err := c.DeleteCollection(t.Context(), p, resource.ListOptions{ResourceVersion: version}, metav1.DeleteOptions{}, resource.Write{}); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]int{"before": 404, "after": 0} {
+		if _, err := c.do(t, request{verb: "get", path: maps + "/" + name}); code(err) != want {
+			t.Errorf("%s: %v, want %d", name, err, want)
+		}
+	}
+}
+
+// A namespace whose dependents the client wants gone first waits for them.
+func TestNamespaceWithDependents(t *testing.T) {
+	c := start(t)
+	c.must(t, "create", "/api/v1/namespaces", `{"metadata":{"name":"n"}}`)
+	no := false
+	if _, err := c.do(t, request{verb: "delete", path: "/api/v1/namespaces/n", delete: metav1.DeleteOptions{OrphanDependents: &no}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := c.must(t, "get", "/api/v1/namespaces/n", ""); fmt.Sprint(at(t, got, "metadata.finalizers")) != "[foregroundDeletion]" {
+		t.Errorf("finalizers in %s", got)
 	}
 }
 

@@ -225,13 +225,14 @@ func (s *Service) bind(ctx context.Context, p authz.Permit, b *corev1.Binding, w
 	if p.Info().Subresource == "" { // the resource bindings, where the body names the pod
 		name = b.Name
 	}
-	if err := matchRequest(pods, b, cmp.Or(b.Name, name), p.Info().Namespace); err != nil {
+	named := b.Name
+	if err := matchRequest(pods, b, cmp.Or(named, name), p.Info().Namespace); err != nil {
 		return nil, err
 	}
 	switch {
 	case name == "":
 		return nil, api.BadRequest("Name parameter required.")
-	case b.Name != name:
+	case named != name:
 		return nil, api.BadRequest("name in URL does not match name in Binding object")
 	}
 	if b.Target.Kind != "" && b.Target.Kind != "Node" {

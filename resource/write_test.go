@@ -354,7 +354,7 @@ func TestAdmissionSeesEveryPath(t *testing.T) {
 		{verb: "create", path: deps, body: refused(`"name":"e"`)},
 		{verb: "create", path: deps, body: refused(`"generateName":"e"`)},
 		{verb: "update", path: "/apis/coordination.k8s.io/v1/namespaces/default/leases/l", body: `{"metadata":{"name":"l","annotations":{"refuse":"x"}}}`},
-		{verb: "create", path: pods + "/p/binding", body: `{"metadata":{"annotations":{"refuse":"x"}},"target":{"name":"n"}}`},
+		{verb: "create", path: pods + "/p/binding", body: `{"metadata":{"name":"p","annotations":{"refuse":"x"}},"target":{"name":"n"}}`},
 		{verb: "update", path: "/apis/certificates.k8s.io/v1/certificatesigningrequests/c/status", body: `{"metadata":{"name":"c","annotations":{"refuse":"x"}}}`},
 		{verb: "update", path: "/apis/certificates.k8s.io/v1/certificatesigningrequests/c/approval", body: `{"metadata":{"name":"c","annotations":{"refuse":"x"}}}`},
 		{verb: "create", path: pods + "/p/eviction", body: `{"metadata":{"name":"p","annotations":{"refuse":"x"}}}`},

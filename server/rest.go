@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -71,6 +72,9 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	if t.Deprecated != "" {
 		warningsOf(r.Context()).Add(t.Deprecated)
 	}
+	if info.Verb == "deletecollection" && !t.Serves(info.Verb, info.Subresource) {
+		return api.MethodNotAllowed() // Before its options are looked at.
+	}
 	if connects(info) {
 		return c.connect()
 	}
@@ -85,6 +89,9 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	ctx := r.Context()
 	switch info.Verb {
 	case "get":
+		if err := refuseExport(r.URL.Query()); err != nil {
+			return err
+		}
 		result, err := s.service.Get(ctx, p, r.URL.Query().Get("resourceVersion"))
 		return c.answer(result, err)
 	case "list":
@@ -102,6 +109,14 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 		return c.deleteCollection(ctx)
 	}
 	return api.MethodNotAllowed()
+}
+
+// refuseExport refuses a parameter that is gone, so that no client takes what it gets for an object without its system fields.
+func refuseExport(q url.Values) error {
+	if values, has := q["export"]; !has || values[0] == "0" || strings.EqualFold(values[0], "false") {
+		return nil
+	}
+	return api.BadRequest("the export parameter, deprecated since v1.14, is no longer supported")
 }
 
 // notServed answers for a resource that is not in the table: with a Status where the group is served, else as for any path that nothing

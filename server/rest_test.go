@@ -122,6 +122,8 @@ func TestMethods(t *testing.T) {
 			{"PUT", configMaps, 405},
 			{"PATCH", configMaps, 405},
 			{"DELETE", "/api/v1/namespaces", 405},
+			{"DELETE", "/api/v1/namespaces?gracePeriodSeconds=x&labelSelector=a%20b", 405},
+			{"GET", configMaps + "/cm?export=1", 400},
 			{"GET", "/api/v1/bogus", 404},
 			{"GET", "/api/v1/namespaces/default/configmaps/cm/status", 404},
 			{"POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews/x", 405},
