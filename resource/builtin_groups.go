@@ -63,10 +63,7 @@ func appsTypes() []*Type {
 		}),
 		kind[appsv1.ReplicaSet](Type{
 			Resource: "replicasets", Prefix: "replicasets", Namespaced: true, ShortNames: []string{"rs"}, Categories: inAll,
-			Subresources: withScaleStatus, HasGeneration: true, Rules: workload.ReplicaSet(), FieldNames: []string{"status.replicas"},
-			Fields: selectable(func(rs *appsv1.ReplicaSet) map[string]string {
-				return map[string]string{"status.replicas": strconv.Itoa(int(rs.Status.Replicas))}
-			}),
+			Subresources: withScaleStatus, HasGeneration: true, Rules: workload.ReplicaSet(),
 			onBookmark: func(o Object) { o.(*appsv1.ReplicaSet).Spec.Replicas = new(int32) },
 		}),
 		kind[appsv1.StatefulSet](Type{

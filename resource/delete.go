@@ -31,13 +31,18 @@ func (s *Service) Delete(ctx context.Context, p authz.Permit, o metav1.DeleteOpt
 		return Result{}, err
 	}
 	w.Options.DryRun = len(o.DryRun) > 0
+	warnOfOrphans(t, o, w)
+	return s.optimistic(ctx, t, p.Info().Namespace, p.Info().Name, w.Options.DryRun, func(now state) (*store.Item, Result, error) {
+		return s.tryDelete(ctx, p, t, now, o, w)
+	})
+}
+
+// warnOfOrphans tells who deletes a job without saying what becomes of its pods that they stay.
+func warnOfOrphans(t *Type, o metav1.DeleteOptions, w Write) {
 	if t.Group == "batch" && t.Resource == "jobs" && o.PropagationPolicy == nil && o.OrphanDependents == nil {
 		w.Warnings.Add("child pods are preserved by default when jobs are deleted; set propagationPolicy=Background to remove them " +
 			"or set propagationPolicy=Orphan to suppress this warning")
 	}
-	return s.optimistic(ctx, t, p.Info().Namespace, p.Info().Name, w.Options.DryRun, func(now state) (*store.Item, Result, error) {
-		return s.tryDelete(ctx, p, t, now, o, w)
-	})
 }
 
 // tryDelete attempts one deletion.
@@ -229,6 +234,7 @@ func (s *Service) DeleteCollection(ctx context.Context, p authz.Permit, list Lis
 		return nil, err
 	}
 	w.Options.DryRun = len(o.DryRun) > 0
+	warnOfOrphans(t, o, w)
 	if revision, err := parseRevision(list.ResourceVersion); err == nil && revision > 0 && list.Match == "" && list.Continue == "" {
 		list.Match = metav1.ResourceVersionMatchExact // The reference reads pages, which are exact where nothing else is said.
 	}

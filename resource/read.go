@@ -232,6 +232,19 @@ func (t *Type) term(r fields.Requirement) term {
 	return out
 }
 
+// cannotSelect refuses a field in the words that the reference has for the type.
+func (t *Type) cannotSelect(label string) error {
+	switch {
+	case t.FieldNames == nil:
+		return api.BadRequest("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", label)
+	case t.Resource == "jobs":
+		return api.BadRequest("field label %q not supported for Job", label)
+	case t.Resource == "resourceslices":
+		return api.BadRequest("field label not supported for %s: %s", t.GVK(), label)
+	}
+	return api.BadRequest("field label not supported: %s", label)
+}
+
 // matcher checks the field selector against the fields that the type supports.
 func (s *Service) matcher(t *Type, info api.RequestInfo, o ListOptions) (*matcher, error) {
 	m := &matcher{labels: o.Labels}
@@ -241,10 +254,7 @@ func (s *Service) matcher(t *Type, info api.RequestInfo, o ListOptions) (*matche
 	if o.Fields != nil {
 		for _, r := range o.Fields.Requirements() {
 			if !t.selects(r.Field) {
-				if t.FieldNames == nil {
-					return nil, api.BadRequest("%q is not a known field selector: only \"metadata.name\", \"metadata.namespace\"", r.Field)
-				}
-				return nil, api.BadRequest("field label not supported: %s", r.Field)
+				return nil, t.cannotSelect(r.Field)
 			}
 			m.terms = append(m.terms, t.term(r))
 		}

@@ -428,6 +428,10 @@ func TestDefaultPropagation(t *testing.T) {
 	if got := c.must(t, "get", jobs+"/j", ""); fmt.Sprint(at(t, got, "metadata.finalizers")) != "[orphan]" || len(warnings.List()) != 1 {
 		t.Errorf("the pods of a deleted job are not kept: %s, warnings %q", got, warnings.List())
 	}
+	all := &api.Warnings{}
+	if _, err := c.DeleteCollection(t.Context(), c.permit(t, "deletecollection", jobs), resource.ListOptions{}, metav1.DeleteOptions{}, resource.Write{Warnings: all}); err != nil || len(all.List()) != 1 {
+		t.Errorf("who deletes all jobs is not told about their pods: %v, warnings %q", err, all.List())
+	}
 }
 
 func TestNamespace(t *testing.T) {

@@ -52,15 +52,19 @@ func (s *Service) Create(ctx context.Context, p authz.Permit, body Body, w Write
 	return s.create(ctx, p, t, o, w)
 }
 
-// create runs the rest of a create: admission, the server's own fields, validation, commit. A generated name that is taken is
-// generated again, with everything that follows from it.
+// create runs the rest of a create: admission, the server's own fields, validation, commit. A name is generated once mutating admission is
+// through; one that is taken is generated again, with everything that follows from it.
 func (s *Service) create(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
-	base := o.GetGenerateName()
-	if o.GetName() == "" && base == "" && t.NamesItself {
+	if o.GetName() == "" && o.GetGenerateName() == "" && t.NamesItself {
 		o.SetName(uuid.NewString())
 	}
+	a, err := s.mutateNew(ctx, p, t, o, w)
+	if err != nil {
+		return Result{}, err
+	}
+	base := o.GetGenerateName()
 	if o.GetName() != "" || base == "" { // Without a name it is told all that is wrong, the missing name first.
-		return s.tryCreate(ctx, p, t, o, w)
+		return s.tryCreate(ctx, p, t, a, o, w)
 	}
 	for try := 1; ; try++ {
 		name, err := generateName(base)
@@ -69,15 +73,19 @@ func (s *Service) create(ctx context.Context, p authz.Permit, t *Type, o Object,
 		}
 		named := o.DeepCopyObject().(Object)
 		named.SetName(name)
-		r, err := s.tryCreate(ctx, p, t, named, w)
+		a.Object, a.Name = named, name
+		if t.Resource == "namespaces" {
+			a.Namespace = name
+		}
+		r, err := s.tryCreate(ctx, p, t, a, named, w)
 		if try == generateTries || !errors.Is(err, store.ErrExists) {
 			return r, err
 		}
 	}
 }
 
-// tryCreate attempts to create an object that has a name.
-func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (Result, error) {
+// mutateNew has mutating admission look at a new object and returns the attributes for the validating one.
+func (s *Service) mutateNew(ctx context.Context, p authz.Permit, t *Type, o Object, w Write) (*admission.Attributes, error) {
 	name := o.GetName()
 	if w.Named != nil && name != "" {
 		w.Named(name)
@@ -91,11 +99,21 @@ func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Obje
 	}
 	a := s.attributes(p, t, admission.Create, o, nil, w)
 	if err := s.Admission.Mutate(ctx, a); err != nil {
-		return Result{}, err
+		return nil, err
 	}
+	if name == "" {
+		name = o.GetName() // A mutation may choose the name that is to be generated: no name has been authorized.
+	}
+	a.Name = name
 	// Where the object goes has been authorized; a mutation must not take it elsewhere.
-	if err := matchRequest(t, o, name, p.Info().Namespace); err != nil {
-		return Result{}, err
+	return a, matchRequest(t, o, name, p.Info().Namespace)
+}
+
+// tryCreate attempts to create an object that has been mutated and has a name.
+func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, a *admission.Attributes, o Object, w Write) (Result, error) {
+	name := o.GetName()
+	if w.Named != nil && name != "" {
+		w.Named(name)
 	}
 	held, err := s.allocate(ctx, o, nil, wholeObject, w.Options.DryRun)
 	if err == nil {
@@ -114,9 +132,29 @@ func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, o Obje
 	}
 	held.settle(ctx, true, err)
 	if err != nil {
-		return Result{}, storeError(t, name, err)
+		return Result{}, s.taken(ctx, t, o, storeError(t, name, err))
 	}
 	return Result{Type: t, Item: item, Code: http.StatusCreated}, nil
+}
+
+// taken says more of a create that failed because there is such an object: that it is on its way out, or that the name was generated.
+func (s *Service) taken(ctx context.Context, t *Type, o Object, err error) error {
+	if !errors.Is(err, store.ErrExists) {
+		return err
+	}
+	told := api.ToError(err)
+	if o.GetGenerateName() != "" {
+		told.Status.Message += ", the server was not able to generate a unique name for the object"
+		told.Status.Details.RetryAfterSeconds = 1
+	}
+	now, failed := s.current(ctx, t, s.key(t, o.GetNamespace(), o.GetName()), o.GetName(), true)
+	if failed != nil {
+		return told
+	}
+	if there, failed := s.object(t, now.Item); failed == nil && there.GetDeletionTimestamp() != nil {
+		told.Status.Message = "object is being deleted: " + told.Status.Message
+	}
+	return told
 }
 
 func (s *Service) attributes(p authz.Permit, t *Type, op admission.Operation, o, old Object, w Write) *admission.Attributes {

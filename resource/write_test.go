@@ -413,6 +413,55 @@ func TestAdmissionSeesEveryPath(t *testing.T) {
 	}
 }
 
+// namer names what has no name yet.
+type namer struct{ seen, name string }
+
+func (n *namer) Mutate(_ context.Context, a *admission.Attributes) error {
+	o := a.Object.(resource.Object)
+	if n.seen = a.Name + o.GetName(); n.name != "" {
+		o.SetName(n.name)
+	}
+	return nil
+}
+
+// Names are generated after mutating admission, which may choose one; validating admission sees it.
+func TestNamesAreGeneratedLate(t *testing.T) {
+	n, g := &namer{}, &guard{}
+	c := start(t, func(cfg *resource.Config, _ *cluster) {
+		cfg.Admission = &admission.Chain{Mutators: []admission.Mutator{n}, Validators: []admission.Validator{g}}
+	})
+	generated := at(t, c.must(t, "create", maps, `{"metadata":{"generateName":"g-"}}`), "metadata.name")
+	if last := g.seen[len(g.seen)-1]; n.seen != "" || last.Name != generated || last.Object.(resource.Object).GetName() != generated {
+		t.Errorf("mutators saw %q, validators %q of %v", n.seen, last.Name, generated)
+	}
+	n.name = "chosen"
+	if got := at(t, c.must(t, "create", maps, `{"metadata":{"generateName":"g-"}}`), "metadata.name"); got != "chosen" {
+		t.Errorf("the name that a mutation chose became %v", got)
+	}
+	if _, err := c.do(t, request{verb: "create", path: maps, body: `{"metadata":{"name":"given"}}`}); code(err) != 400 {
+		t.Errorf("a mutation renamed an object: %v", err)
+	}
+}
+
+// Who meets a name that is taken is told whether waiting helps.
+func TestTakenNames(t *testing.T) {
+	c := start(t)
+	c.must(t, "create", maps, `{"metadata":{"name":"m"}}`)
+	c.must(t, "create", maps, `{"metadata":{"name":"going","finalizers":["a.b/c"]}}`)
+	c.must(t, "delete", maps+"/going", "")
+	for body, want := range map[string]string{
+		`{"name":"m"}`:                       `configmaps "m" already exists`,
+		`{"name":"m","generateName":"x"}`:    `configmaps "m" already exists, the server was not able to generate a unique name for the object`,
+		`{"name":"going"}`:                   `object is being deleted: configmaps "going" already exists`,
+		`{"name":"going","labels":{"a":""}}`: `object is being deleted: configmaps "going" already exists`,
+	} {
+		_, err := c.do(t, request{verb: "create", path: maps, body: `{"metadata":` + body + `}`})
+		if code(err) != 409 || api.ToError(err).Status.Message != want {
+			t.Errorf("%s: %v, want %s", body, err, want)
+		}
+	}
+}
+
 // TestEventTTL checks that events, of both groups, leave etcd by themselves and other objects do not.
 func TestEventTTL(t *testing.T) {
 	c := start(t, func(cfg *resource.Config, _ *cluster) { cfg.EventTTL = time.Hour })
