@@ -125,5 +125,6 @@ func isBookmark(value any) bool {
 	}
 	object, _ := event["object"].(map[string]any)
 	meta, _ := object["metadata"].(map[string]any)
-	return meta["annotations"] == nil
+	annotations, _ := meta["annotations"].(map[string]any)
+	return annotations["k8s.io/initial-events-end"] == nil
 }

@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 )
 
@@ -48,7 +47,8 @@ func (b *batch) settled(ctx context.Context, t *Target, item string) Vars {
 	)
 	get := Request{Method: http.MethodGet, Path: item}.Expand(b.vars)
 	vars, _ := identity(t.Ask(ctx, get), b.vars)
-	if !strings.HasPrefix(b.kind.Group, "api") && !strings.HasPrefix(b.kind.Group, "flowcontrol") {
+	loops := []string{"apiextensions.k8s.io", "apiregistration.k8s.io", "flowcontrol.apiserver.k8s.io", "rbac.authorization.k8s.io"}
+	if !slices.Contains(loops, b.kind.Group) {
 		return vars
 	}
 	for range reads {
@@ -117,8 +117,10 @@ func (b *batch) statusPlaces() []place {
 	return all
 }
 
-func (b *batch) remove(ctx context.Context, item string) {
-	r := Request{Method: http.MethodDelete, Path: item + "?gracePeriodSeconds=0&propagationPolicy=Background"}.Expand(b.vars)
+func (b *batch) remove(ctx context.Context, item string) { b.removeWith(ctx, item, b.vars) }
+
+func (b *batch) removeWith(ctx context.Context, item string, vars Vars) {
+	r := Request{Method: http.MethodDelete, Path: item + "?gracePeriodSeconds=0&propagationPolicy=Background"}.Expand(vars)
 	b.Pair.Kube.Ask(ctx, r)
 	b.Pair.Ours.Ask(ctx, r)
 }

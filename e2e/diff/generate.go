@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"hash/fnv"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"slices"
@@ -65,7 +66,8 @@ func (g *Generator) Kind(ctx context.Context, k Kind) ([]Result, error) {
 		defer g.Pair.dropNamespace(context.WithoutCancel(ctx), b.vars["ns"])
 	}
 	results := g.Pair.AskAll(ctx, b.creates(), b.vars, b.vars)
-	return append(results, b.changes(ctx)...), nil
+	results = append(results, b.changes(ctx)...)
+	return append(results, b.others(ctx)...), nil
 }
 
 func hash(text string) uint64 {
@@ -130,22 +132,23 @@ func mutationsOf(all []place) []Mutation {
 	return out
 }
 
-// choose takes about as many from each behaviour, in an order that depends on the seed only.
+// choose takes about as many from each behaviour.
 func (b *batch) choose(all []Mutation, limit int) []Mutation {
-	groups := map[string][]Mutation{}
-	var names []string
-	for _, m := range all {
-		if groups[m.Behaviour] == nil {
-			names = append(names, m.Behaviour)
-		}
-		groups[m.Behaviour] = append(groups[m.Behaviour], m)
+	return spread(b.random, all, func(m Mutation) string { return m.Behaviour }, limit)
+}
+
+// spread takes about as many of each group, in an order that depends on the seed only.
+func spread[T any](random *rand.Rand, all []T, groupOf func(T) string, limit int) []T {
+	groups := map[string][]T{}
+	for _, one := range all {
+		groups[groupOf(one)] = append(groups[groupOf(one)], one)
 	}
-	slices.Sort(names)
+	names := slices.Sorted(maps.Keys(groups))
 	for _, name := range names {
 		group := groups[name]
-		b.random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
+		random.Shuffle(len(group), func(i, j int) { group[i], group[j] = group[j], group[i] })
 	}
-	var chosen []Mutation
+	var chosen []T
 	for round := 0; len(chosen) < limit && len(chosen) < len(all); round++ {
 		for _, name := range names {
 			if round < len(groups[name]) && len(chosen) < limit {

@@ -65,7 +65,7 @@ func things(t *testing.T, ours string) []diff.Result {
 	g := &diff.Generator{Pair: canned(t, serveThings, "kube", ours), Seeds: seeds, PerKind: 120, Seed: 1, Run: "r"}
 	results, err := g.Kind(t.Context(), diff.Kind{
 		GroupVersionKind: schema.GroupVersionKind{Group: "example.com", Version: "v1", Kind: "Thing"},
-		Resource:         "things", Namespaced: true, Verbs: []string{"create", "update"}, Subresources: []string{"status"},
+		Resource:         "things", Namespaced: true, Verbs: []string{"create", "update", "watch"}, Subresources: []string{"status"},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -87,6 +87,10 @@ func TestGenerate(t *testing.T) {
 		"create: bad characters", "create: too long", "create: duplicate", "create: unknown value", "create: unknown field", "create: null",
 		"create: set (absent field)", "create: for real", "update: unchanged", "update: changed", "update: missing",
 		"update: to another seed", "status: unchanged", "status: negative",
+		"list: options", "list: label selector", "list: field selector", "list: forms", "list: pages", "get: options", "watch: options",
+		"delete: options", "delete: query", "delete: for real", "deletecollection: options", "deletecollection: query",
+		"merge patch: null", "strategic patch: $patch delete", "JSON patch: test", "status: PUT", "status: patch", "scale: read", "nosuch: POST",
+		"apply: for real", "apply: field removed", "apply: conflict", "apply: forced",
 	} {
 		if behaviours[want] == 0 {
 			t.Errorf("no request of %q in %v", want, behaviours)

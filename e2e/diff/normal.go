@@ -25,6 +25,9 @@ var volatiles = []volatile{
 	{regexp.MustCompile(`\{TCP 3\d{4}\}`), "{TCP <node-port>}"},
 	{regexp.MustCompile(`current: \d+`), "current: <revision>"},
 	{regexp.MustCompile(`in record \(\d+\)`), "in record (<revision>)"},
+	{regexp.MustCompile(`in the precondition \(\d{2,}\)`), "in the precondition (<revision>)"},
+	{regexp.MustCompile(`ResourceVersion in object meta: \d+`), "ResourceVersion in object meta: <revision>"},
+	{regexp.MustCompile(`ResourceVersion in precondition: \d{2,}`), "ResourceVersion in precondition: <revision>"},
 	{regexp.MustCompile(`X509SHA256=[0-9a-f]{64}`), "X509SHA256=<fingerprint>"},
 	{regexp.MustCompile(`eyJ[A-Za-z0-9_-]{10,}(\.[A-Za-z0-9_-]+){0,2}`), "<token>"},
 }

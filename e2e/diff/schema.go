@@ -102,3 +102,9 @@ func (s *Schema) Element() *Schema {
 func (s *Schema) IsMap() bool {
 	return s.Type == "object" && len(s.node.Properties) == 0 && s.Element() != nil
 }
+
+// MergeKey is the member by which a strategic merge patch tells the elements of the list, empty where it replaces the list.
+func (s *Schema) MergeKey() string {
+	key, _ := s.node.Extensions["x-kubernetes-patch-merge-key"].(string)
+	return key
+}
