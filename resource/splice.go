@@ -131,14 +131,7 @@ func (s *Service) AppendRow(b []byte, t *Type, i *store.Item, form TableForm, no
 		}
 		i.Row.Store(row)
 	}
-	b = append(b, `{"cells":[`...)
-	for n, part := range row.Parts {
-		if n > 0 {
-			b = appendAge(b, row.Times[n-1], now)
-		}
-		b = append(b, part...)
-	}
-	b = append(b, `,"object":`...)
+	b = appendCells(b, row, now)
 	switch form.Include {
 	case IncludeNone:
 		b = append(b, "null"...)
@@ -150,12 +143,29 @@ func (s *Service) AppendRow(b []byte, t *Type, i *store.Item, form TableForm, no
 	return append(b, '}'), nil
 }
 
+// appendCells begins a row, up to the value of its object.
+func appendCells(b []byte, row *store.Row, now time.Time) []byte {
+	b = append(b, `{"cells":[`...)
+	for n, part := range row.Parts {
+		if n > 0 {
+			b = appendAge(b, row.Times[n-1], now)
+		}
+		b = append(b, part...)
+	}
+	return append(b, `,"object":`...)
+}
+
 // row computes the cells of an item. An item that was converted for this answer holds the served type's own value.
 func (s *Service) row(t *Type, i *store.Item) (*store.Row, error) {
 	o, err := t.decodeValue(i.Value, i.Revision)
 	if err != nil {
 		return nil, broken(t, i, err)
 	}
+	return t.row(o)
+}
+
+// row computes the cells of an object.
+func (t *Type) row(o Object) (*store.Row, error) {
 	row := &store.Row{}
 	var part []byte
 	for n, cell := range t.columns.Cells(o) {
@@ -174,7 +184,7 @@ func (s *Service) row(t *Type, i *store.Item) (*store.Row, error) {
 		}
 		text, err := json.Marshal(cell)
 		if err != nil {
-			return nil, fmt.Errorf("cell %d of %s: %w", n, i.Key, err)
+			return nil, fmt.Errorf("cell %d of %s %s/%s: %w", n, t.Kind, o.GetNamespace(), o.GetName(), err)
 		}
 		part = append(part, text...)
 	}
@@ -183,7 +193,7 @@ func (s *Service) row(t *Type, i *store.Item) (*store.Row, error) {
 		if conditions := t.columns.Conditions(o); len(conditions) > 0 {
 			text, err := json.Marshal(conditions)
 			if err != nil {
-				return nil, fmt.Errorf("row conditions of %s: %w", i.Key, err)
+				return nil, fmt.Errorf("row conditions of %s %s/%s: %w", t.Kind, o.GetNamespace(), o.GetName(), err)
 			}
 			part = append(append(part, `,"conditions":`...), text...)
 		}
@@ -283,26 +293,6 @@ func (l *List) inOrder() *List {
 	}
 	slices.SortStableFunc(ordered.Items, func(a, b *store.Item) int { return cmp.Compare(ranks[a], ranks[b]) })
 	return &ordered
-}
-
-// AppendTable appends a table of one object, or with a nil item one without rows. definitions tells whether the column
-// definitions are wanted: a watch sends them with its first event only.
-func (s *Service) AppendTable(b []byte, t *Type, i *store.Item, revision int64, form TableForm, definitions bool, now time.Time) ([]byte, error) {
-	l := List{Type: t, Revision: revision}
-	b = append(l.appendListMeta(form.Version.appendHead(b, "Table")), `,"columnDefinitions":`...)
-	if definitions {
-		b = append(b, t.columnDefinitions...)
-	} else {
-		b = append(b, "null"...)
-	}
-	b = append(b, `,"rows":[`...)
-	if i != nil {
-		var err error
-		if b, err = s.AppendRow(b, t, i, form, now); err != nil {
-			return nil, err
-		}
-	}
-	return append(b, "]}"...), nil
 }
 
 func (l *List) eachItem(c *Chunks, add func([]byte, *store.Item) ([]byte, error)) (err error) {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
@@ -259,6 +260,7 @@ func TestBookmarks(t *testing.T) {
 	if err != nil || json.Unmarshal(text, &o) != nil || o.Kind != "ConfigMap" || o.ResourceVersion == "" || o.Annotations["k8s.io/initial-events-end"] != "true" {
 		t.Errorf("the bookmark is %s, %v", text, err)
 	}
+	whole := text
 	var partial metav1.PartialObjectMetadata
 	if text, err = ty.AppendPartialBookmark(nil, all[0], resource.MetaV1); err != nil || json.Unmarshal(text, &partial) != nil || partial.Kind != "PartialObjectMetadata" || partial.ResourceVersion != o.ResourceVersion {
 		t.Errorf("the partial bookmark is %s, %v", text, err)
@@ -270,6 +272,18 @@ func TestBookmarks(t *testing.T) {
 	}
 	if wire, err = ty.AppendPartialProtobufBookmark(nil, all[0]); err != nil || partial.Unmarshal(envelope(t, wire, "meta.k8s.io/v1", "PartialObjectMetadata")) != nil || partial.ResourceVersion != o.ResourceVersion {
 		t.Errorf("the partial protobuf bookmark: %v", err)
+	}
+	metadata := `{"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"` + o.ResourceVersion +
+		`","annotations":{"k8s.io/initial-events-end":"true"}}}`
+	for include, object := range map[resource.IncludeObject]string{
+		resource.IncludeMetadata: metadata, resource.IncludeNone: metadata, resource.IncludeWhole: string(whole),
+	} {
+		table, err := ty.AppendTableBookmark(nil, all[0], resource.TableForm{Version: resource.MetaV1, Include: include}, false, time.Now())
+		want := `{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{"resourceVersion":"` + o.ResourceVersion + `"},"columnDefinitions":null,` +
+			`"rows":[{"cells":["",0,"\u003cunknown\u003e"],"object":` + object + `}]}`
+		if diff := cmp.Diff(want, string(table)); err != nil || diff != "" {
+			t.Errorf("the bookmark as a table: %v (-want +got)\n%s", err, diff)
+		}
 	}
 	made := c.must(t, "create", "/api/v1/namespaces/other/configmaps", `{"metadata":{"name":"m"}}`)
 	if _, err := c.Mirror.Fresh(t.Context()); err != nil {

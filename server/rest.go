@@ -287,7 +287,7 @@ func (c *call) encodeItem(b []byte, r resource.Result) ([]byte, error) {
 	t, i := r.Type, r.Item
 	switch {
 	case c.format.as == asTable:
-		return c.service.AppendTable(b, t, i, i.Revision, c.format.table, true, c.service.Now())
+		return c.service.AppendTable(b, t, i, c.format.table, true, c.service.Now())
 	case c.format.as == asPartial && c.format.media == mediaProtobuf:
 		return t.AppendPartialProtobuf(b, i)
 	case c.format.as == asPartial:

@@ -231,13 +231,12 @@ func (s *watchStream) object(b []byte, t *resource.Type, change resource.Change)
 	bookmark := change.Item == nil
 	switch {
 	case s.format.as == asTable:
-		revision := change.Revision
-		if !bookmark {
-			revision = change.Item.Revision
-		}
 		definitions := !s.sentColumns
 		s.sentColumns = true
-		return s.service.AppendTable(b, t, change.Item, revision, s.format.table, definitions, s.service.Now())
+		if bookmark {
+			return t.AppendTableBookmark(b, change, s.format.table, definitions, s.service.Now())
+		}
+		return s.service.AppendTable(b, t, change.Item, s.format.table, definitions, s.service.Now())
 	case s.format.as == asPartial && s.format.media == mediaProtobuf && bookmark:
 		return t.AppendPartialProtobufBookmark(b, change)
 	case s.format.as == asPartial && s.format.media == mediaProtobuf:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -68,11 +69,19 @@ func startCluster(t *testing.T, apiServer string) *cluster.Server {
 	return s
 }
 
+// patience is added to the arguments of controllers. They end when they cannot renew their lease for 10 seconds, which happens on a busy machine, and
+// nobody starts them again.
+var patience = []string{"--leader-elect-lease-duration=150s", "--leader-elect-renew-deadline=120s"}
+
 // component starts one of the programs that kubeadm starts as it does.
 func component(t *testing.T, layout *kubeadm.Layout, program cluster.Program) {
 	t.Helper()
 	name, bin := string(program), build(t, program)
-	p, err := cluster.StartProcess(layout.Dir, filepath.Join(layout.Dir, name+".log"), bin, layout.Commands[name]...)
+	args := layout.Commands[name]
+	if program != cluster.Etcd {
+		args = append(slices.Clone(args), patience...)
+	}
+	p, err := cluster.StartProcess(layout.Dir, filepath.Join(layout.Dir, name+".log"), bin, args...)
 	if err != nil {
 		t.Fatal(err)
 	}
