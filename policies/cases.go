@@ -253,7 +253,7 @@ func (e *Engine) runCase(ctx context.Context, set *Set, p *policy, base map[stri
 				return
 			}
 			var shared pairs
-			if shared, err = r.input(); err == nil {
+			if shared, err = r.input(ev.values); err == nil {
 				got, pass, err = c.runDeny(ev, &run, shared)
 			}
 		}
@@ -272,11 +272,7 @@ func (c policyCase) runAuthorize(ev *evaluation, p *policy, x *index, in caseInp
 	if len(x.find(key{info.Verb, info.Group, info.Resource, info.Subresource})) == 0 || !p.inNamespace(info.Namespace, nil) {
 		return wantSkip, c.Want == wantSkip, nil
 	}
-	shared, err := requestInput(in.user(), info)
-	if err != nil {
-		return "", false, err
-	}
-	return c.runDeny(ev, p, shared)
+	return c.runDeny(ev, p, requestInput(in.user(), info))
 }
 
 func (c policyCase) runDeny(ev *evaluation, p *policy, shared pairs) (string, bool, error) {

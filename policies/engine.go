@@ -42,6 +42,7 @@ type Options struct {
 type Engine struct {
 	options Options
 	slots   chan struct{}
+	values  values
 	meters  *meters // nil in an engine that was not made by New
 	set     atomic.Pointer[Set]
 
@@ -111,7 +112,7 @@ func (e *Engine) Validate(ctx context.Context, r *Review) ([]Violation, error) {
 	if len(matching) == 0 {
 		return nil, nil
 	}
-	shared, err := r.input()
+	shared, err := r.input(&e.values)
 	if err != nil {
 		return nil, fmt.Errorf("policies: input: %w", err)
 	}
@@ -140,10 +141,7 @@ func (e *Engine) Deny(ctx context.Context, user api.User, info api.RequestInfo) 
 	if len(matching) == 0 {
 		return false, "", "", nil
 	}
-	shared, err := requestInput(user, info)
-	if err != nil {
-		return true, "", "", fmt.Errorf("policies: input: %w", err)
-	}
+	shared := requestInput(user, info)
 	e.begin(ctx, s, func(ev *evaluation) {
 		for _, p := range matching {
 			if v := e.deny(ev, p, shared.with(p.parameters)); len(v) > 0 {
@@ -183,7 +181,7 @@ func (e *Engine) begin(ctx context.Context, s *Set, f func(*evaluation)) {
 		defer func() { <-e.slots }()
 	case <-ctx.Done():
 	}
-	f(&evaluation{set: s, ctx: ctx, cancel: cancel, seconds: e.meters.seconds})
+	f(&evaluation{set: s, values: &e.values, ctx: ctx, cancel: cancel, seconds: e.meters.seconds})
 }
 
 // deny evaluates one deny rule. A failure is a violation with the policy's action, or nothing if it says Ignore.

@@ -52,6 +52,7 @@ var errPanic = errors.New("evaluation panicked")
 // evaluation is one request's use of a set: its deadline is shared by all policies asked.
 type evaluation struct {
 	set     *Set
+	values  *values
 	ctx     context.Context
 	cancel  topdown.Cancel
 	seconds *prometheus.HistogramVec

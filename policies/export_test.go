@@ -48,7 +48,12 @@ func CompileAlone(text string) (*Set, error) {
 	return s, s.compile(modules)
 }
 
+// NewObjectValue returns a conversion that remembers what it learns of types.
+func NewObjectValue() func(object any, kind schema.GroupVersionKind) (ast.Value, error) {
+	return new(values).object
+}
+
 // ObjectValue is how an object reaches policies.
 func ObjectValue(object any, kind schema.GroupVersionKind) (ast.Value, error) {
-	return objectValue(object, kind)
+	return new(values).object(object, kind)
 }

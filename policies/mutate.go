@@ -78,7 +78,7 @@ func (e *Engine) Mutate(ctx context.Context, r *Review) (result map[string]any, 
 
 // patch evaluates one policy and applies its operations to the review's object. A nil result means that it has nothing to change.
 func (e *evaluation) patch(p *policy, r *Review, object map[string]any) (map[string]any, error) {
-	shared, err := r.input()
+	shared, err := r.input(e.values)
 	if err != nil {
 		return nil, err
 	}

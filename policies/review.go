@@ -82,7 +82,7 @@ func (p pairs) with(parameters *ast.Term) ast.Value {
 }
 
 // input builds the part of the input that all policies share; each adds its parameters.
-func (r *Review) input() (pairs, error) {
+func (r *Review) input(vs *values) (pairs, error) {
 	p := make(pairs, 0, 12)
 	p.add("operation", ast.String(r.Operation))
 	p.add("kind", object("group", r.Group, "version", r.Version, "kind", r.Kind))
@@ -95,33 +95,21 @@ func (r *Review) input() (pairs, error) {
 		name   string
 		object any
 	}{{"object", r.Object}, {"oldObject", r.OldObject}} {
-		v, err := objectValue(o.object, r.groupVersionKind())
+		v, err := vs.object(o.object, r.groupVersionKind())
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", o.name, err)
 		}
 		p.add(o.name, v)
 	}
-	for _, f := range []struct {
-		name  string
-		value any
-	}{{"user", userValue(r.User)}, {"namespaceLabels", labelsOrNil(r.NamespaceLabels)}} {
-		v, err := ast.InterfaceToValue(f.value)
-		if err != nil {
-			return nil, err
-		}
-		p.add(f.name, v)
-	}
+	p.add("user", userValue(r.User))
+	p.add("namespaceLabels", labelsValue(r.NamespaceLabels))
 	return p, nil
 }
 
 // requestInput builds the input of authorize policies.
-func requestInput(user api.User, info api.RequestInfo) (pairs, error) {
-	u, err := ast.InterfaceToValue(userValue(user))
-	if err != nil {
-		return nil, err
-	}
+func requestInput(user api.User, info api.RequestInfo) pairs {
 	p := make(pairs, 0, 3)
-	p.add("user", u)
+	p.add("user", userValue(user))
 	request := make(pairs, 0, 9)
 	request.add("verb", ast.String(info.Verb))
 	request.add("group", ast.String(info.Group))
@@ -133,7 +121,7 @@ func requestInput(user api.User, info api.RequestInfo) (pairs, error) {
 	request.add("path", ast.String(info.Path))
 	request.add("isResource", ast.Boolean(info.IsResource))
 	p.add("request", ast.NewObject(request...))
-	return p, nil
+	return p
 }
 
 func object(keysAndValues ...string) ast.Value {
@@ -144,25 +132,35 @@ func object(keysAndValues ...string) ast.Value {
 	return ast.NewObject(p...)
 }
 
-func userValue(u api.User) map[string]any {
-	extra := make(map[string]any, len(u.Extra))
-	for k, v := range u.Extra {
-		extra[k] = orEmpty(v)
+func userValue(u api.User) ast.Value {
+	groups := make([]*ast.Term, len(u.Groups))
+	for i, g := range u.Groups {
+		groups[i] = ast.InternedTerm(g)
 	}
-	return map[string]any{"name": u.Name, "uid": u.UID, "groups": orEmpty(u.Groups), "extra": extra}
+	extra := make(pairs, 0, len(u.Extra))
+	for key, list := range u.Extra {
+		values := make([]*ast.Term, len(list))
+		for i, v := range list {
+			values[i] = ast.StringTerm(v)
+		}
+		extra.add(key, ast.NewArray(values...))
+	}
+	p := make(pairs, 0, 4)
+	p.add("name", ast.String(u.Name))
+	p.add("uid", ast.String(u.UID))
+	p.add("groups", ast.NewArray(groups...))
+	p.add("extra", ast.NewObject(extra...))
+	return ast.NewObject(p...)
 }
 
-func orEmpty(list []string) []string {
-	if list == nil {
-		return []string{}
-	}
-	return list
-}
-
-// labelsOrNil keeps nil from becoming an empty object: a policy can tell what is not known.
-func labelsOrNil(m map[string]string) any {
+// labelsValue keeps nil from becoming an empty object: a policy can tell what is not known.
+func labelsValue(m map[string]string) ast.Value {
 	if m == nil {
-		return nil
+		return ast.NullValue
 	}
-	return m
+	p := make(pairs, 0, len(m))
+	for key, v := range m {
+		p.add(key, ast.String(v))
+	}
+	return ast.NewObject(p...)
 }

@@ -6,22 +6,66 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"sync"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/intstr"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
 )
 
 // Objects reach policies as Rego values. Most come as structs of k8s.io/api, and are turned into values field by field, straight from the
 // struct: by way of a generic map each field would be allocated, hashed and boxed twice, which was a tenth of what a CREATE of a pod cost.
+// What remains is mostly allocation, so that what can be shared is: a field's name is one term for ever, terms come in blocks, and the
+// fields of an object are collected in a list that is used again.
+//
 // The rejected alternative is a value that converts what a policy asks for: Rego's object type cannot be implemented outside
-// its package, and the default policies read most of a pod's specification. The cost of this way is one more place that knows how
-// structs become JSON; the names and rules of the fields come from the library that the rest of the server uses for that.
+// its package, the default policies read most of a pod's specification, and a value that is a part of another is hashed, all of it. The cost
+// of this way is one more place that knows how structs become JSON; the names and rules of the fields come from the library that the
+// rest of the server uses for that.
 
-// objectValue is the object as a value: null for nil and nil maps, what [ast.InterfaceToValue] says for decoded JSON, and for a pointer to
+// termBlock is how many terms are allocated at once: about those of a small pod.
+const termBlock = 64
+
+// values converts objects. The zero value is usable, by any number of goroutines.
+type values struct {
+	plans sync.Map // of *plan by reflect.Type; one for each type within the kinds that the server knows
+}
+
+// plan is what is known of a type before any value of it is.
+type plan struct {
+	convert func(reflect.Value) (any, error) // nil unless the type has a JSON form of its own
+	fields  []fieldPlan                      // of a struct
+}
+
+type fieldPlan struct {
+	*value.FieldCacheEntry
+	key *ast.Term
+}
+
+func (vs *values) plan(t reflect.Type) *plan {
+	if known, ok := vs.plans.Load(t); ok {
+		return known.(*plan)
+	}
+	entry := value.TypeReflectEntryOf(t)
+	p := &plan{}
+	switch {
+	case t == reflect.TypeFor[intstr.IntOrString]():
+		p.convert = intOrString
+	case entry.CanConvertToUnstructured():
+		p.convert = entry.ToUnstructured
+	}
+	for _, f := range entry.OrderedFields() {
+		p.fields = append(p.fields, fieldPlan{f, ast.InternedTerm(f.JsonName)})
+	}
+	known, _ := vs.plans.LoadOrStore(t, p)
+	return known.(*plan)
+}
+
+// object is the object as a value: null for nil and nil maps, what [ast.InterfaceToValue] says for decoded JSON, and for a pointer to
 // an API struct its JSON form. A struct that leaves its kind out gets the given one.
-func objectValue(object any, kind schema.GroupVersionKind) (ast.Value, error) {
+func (vs *values) object(object any, kind schema.GroupVersionKind) (ast.Value, error) {
 	switch o := object.(type) {
 	case nil:
 		return ast.NullValue, nil
@@ -35,14 +79,14 @@ func objectValue(object any, kind schema.GroupVersionKind) (ast.Value, error) {
 	if v.Kind() != reflect.Pointer || v.IsNil() || v.Elem().Kind() != reflect.Struct {
 		return nil, fmt.Errorf("object is a %T, want a map or a pointer to a struct", object)
 	}
-	fields, err := structFields(make(pairs, 0, 8), v.Elem())
-	if err != nil {
+	c := &conversion{values: vs}
+	if err := c.collect(v.Elem()); err != nil {
 		return nil, err
 	}
 	apiVersion, name := kind.ToAPIVersionAndKind()
-	fields.addMissing("apiVersion", apiVersion)
-	fields.addMissing("kind", name)
-	return ast.NewObject(fields...), nil
+	c.collected.addMissing("apiVersion", apiVersion)
+	c.collected.addMissing("kind", name)
+	return ast.NewObject(c.collected...), nil
 }
 
 func (p *pairs) addMissing(key, text string) {
@@ -51,34 +95,63 @@ func (p *pairs) addMissing(key, text string) {
 	}
 }
 
-func structFields(p pairs, v reflect.Value) (pairs, error) {
-	for _, field := range value.TypeReflectEntryOf(v.Type()).OrderedFields() {
+// conversion is that of one object.
+type conversion struct {
+	*values
+	block     []ast.Term // what is left of the last one
+	collected pairs      // fields of the objects under way, those of an inner one behind those of the outer
+}
+
+func (c *conversion) term(v ast.Value) *ast.Term {
+	if len(c.block) == 0 {
+		c.block = make([]ast.Term, termBlock)
+	}
+	t := &c.block[0]
+	c.block = c.block[1:]
+	t.Value = v
+	return t
+}
+
+// text shares the terms of frequent strings.
+func (c *conversion) text(s string) *ast.Term {
+	if ast.HasInternedValue(s) {
+		return ast.InternedTerm(s)
+	}
+	return c.term(ast.String(s))
+}
+
+// collect appends the fields of a struct to those collected.
+func (c *conversion) collect(v reflect.Value) error {
+	for _, field := range c.plan(v.Type()).fields {
 		f := field.GetFrom(v)
 		if field.CanOmit(f) {
 			continue
 		}
-		converted, err := termOf(f)
+		converted, err := c.convert(f)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", field.JsonName, err)
+			return fmt.Errorf("%s: %w", field.JsonName, err)
 		}
-		p = append(p, [2]*ast.Term{ast.InternedTerm(field.JsonName), converted})
+		c.collected = append(c.collected, [2]*ast.Term{field.key, converted})
 	}
-	return p, nil
+	return nil
 }
 
-// termOf converts a part of an API struct. Numbers and strings that are frequent share one term.
-func termOf(v reflect.Value) (*ast.Term, error) {
-	if entry := value.TypeReflectEntryOf(v.Type()); entry.CanConvertToUnstructured() {
-		generic, err := entry.ToUnstructured(v)
+// convert converts a part of an API struct.
+func (c *conversion) convert(v reflect.Value) (*ast.Term, error) {
+	if own := c.plan(v.Type()).convert; own != nil {
+		generic, err := own(v)
 		if err != nil {
 			return nil, err
 		}
+		if s, ok := generic.(string); ok {
+			return c.text(s), nil
+		}
 		converted, err := ast.InterfaceToValue(generic)
-		return ast.NewTerm(converted), err
+		return c.term(converted), err
 	}
 	switch v.Kind() {
 	case reflect.String:
-		return ast.InternedTerm(v.String()), nil
+		return c.text(v.String()), nil
 	case reflect.Bool:
 		return ast.InternedTerm(v.Bool()), nil
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
@@ -94,53 +167,75 @@ func termOf(v reflect.Value) (*ast.Term, error) {
 		if v.IsNil() {
 			return ast.InternedNullTerm, nil
 		}
-		return termOf(v.Elem())
+		return c.convert(v.Elem())
 	case reflect.Slice:
-		return sliceTerm(v)
+		return c.list(v)
 	case reflect.Map:
-		return mapTerm(v)
+		return c.dictionary(v)
 	case reflect.Struct:
-		fields, err := structFields(make(pairs, 0, 8), v)
-		return ast.ObjectTerm(fields...), err
+		outer := len(c.collected)
+		if err := c.collect(v); err != nil {
+			return nil, err
+		}
+		return c.built(outer), nil
 	default:
 		return nil, fmt.Errorf("a %s has no JSON form", v.Type())
 	}
 }
 
-func sliceTerm(v reflect.Value) (*ast.Term, error) {
+// built makes an object of the fields that were collected since there were outer ones.
+func (c *conversion) built(outer int) *ast.Term {
+	t := c.term(ast.NewObject(c.collected[outer:]...))
+	c.collected = c.collected[:outer]
+	return t
+}
+
+func (c *conversion) list(v reflect.Value) (*ast.Term, error) {
 	if v.IsNil() {
 		return ast.InternedNullTerm, nil
 	}
 	if v.Type().Elem().Kind() == reflect.Uint8 {
-		return ast.StringTerm(base64.StdEncoding.EncodeToString(v.Bytes())), nil
+		return c.term(ast.String(base64.StdEncoding.EncodeToString(v.Bytes()))), nil
 	}
 	terms := make([]*ast.Term, v.Len())
 	for i := range terms {
-		t, err := termOf(v.Index(i))
+		t, err := c.convert(v.Index(i))
 		if err != nil {
 			return nil, err
 		}
 		terms[i] = t
 	}
-	return ast.ArrayTerm(terms...), nil
+	return c.term(ast.NewArray(terms...)), nil
 }
 
-func mapTerm(v reflect.Value) (*ast.Term, error) {
+func (c *conversion) dictionary(v reflect.Value) (*ast.Term, error) {
 	if v.IsNil() {
 		return ast.InternedNullTerm, nil
 	}
 	if v.Type().Key().Kind() != reflect.String {
 		return nil, fmt.Errorf("a %s has no JSON form", v.Type())
 	}
-	p := make(pairs, 0, v.Len())
+	outer := len(c.collected)
 	for entries := v.MapRange(); entries.Next(); {
-		t, err := termOf(entries.Value())
+		t, err := c.convert(entries.Value())
 		if err != nil {
 			return nil, err
 		}
-		p = append(p, [2]*ast.Term{ast.InternedTerm(entries.Key().String()), t})
+		c.collected = append(c.collected, [2]*ast.Term{c.text(entries.Key().String()), t})
 	}
-	return ast.ObjectTerm(p...), nil
+	return c.built(outer), nil
+}
+
+func intOrString(v reflect.Value) (any, error) {
+	x := v.Interface().(intstr.IntOrString)
+	switch x.Type {
+	case intstr.Int:
+		return int64(x.IntVal), nil
+	case intstr.String:
+		return x.StrVal, nil
+	default:
+		return nil, fmt.Errorf("neither a number nor a string: type %d", x.Type)
+	}
 }
 
 // genericObject is the object as decoded JSON, for patches; nil for none.

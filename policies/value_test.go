@@ -169,8 +169,9 @@ func BenchmarkObjectValue(b *testing.B) {
 	}
 	b.Run("direct", func(b *testing.B) {
 		b.ReportAllocs()
+		convert := policies.NewObjectValue()
 		for b.Loop() {
-			if _, err := policies.ObjectValue(pod, corev1.SchemeGroupVersion.WithKind("Pod")); err != nil {
+			if _, err := convert(pod, corev1.SchemeGroupVersion.WithKind("Pod")); err != nil {
 				b.Fatal(err)
 			}
 		}

@@ -39,7 +39,8 @@ func (p *parts) plugins(find *finder) ([]plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	standards, err := podsecurity.New(p.settings.podSecurity, find, podsOf{find}, time.Now)
+	// NamespaceLifecycle has just read the namespace from etcd; the cache is as fresh as that.
+	standards, err := podsecurity.New(p.settings.podSecurity, cachedNamespaces{find}, podsOf{find}, time.Now)
 	if err != nil {
 		return nil, err
 	}

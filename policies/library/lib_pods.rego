@@ -63,12 +63,16 @@ field(c, name) := sprintf("%sspec.%s[%d].%s", [prefix, c.list, c.index, name])
 # spec_field is the path of a field of the pod's spec.
 spec_field(name) := sprintf("%sspec.%s", [prefix, name])
 
-# contexts holds the pod's own security context and that of each container, where there is one.
+# contexts holds the pod's own security context and that of each container, where there is one that says something.
 contexts := array.concat(
-	[{"context": x} | x := spec.securityContext],
+	[{"context": x} |
+		x := spec.securityContext
+		x != {}
+	],
 	[{"context": x, "container": c} |
 		some c in containers
 		x := c.container.securityContext
+		x != {}
 	],
 )
 
