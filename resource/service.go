@@ -93,6 +93,7 @@ func NewService(c Config) *Service {
 	}
 	s := &Service{Config: c, caches: map[string]*store.Cache{}, yaml: make(chan struct{}, yamlAtOnce), owners: newOwners(c.Table)}
 	for _, t := range c.Table.Types() {
+		completeServices(t, c.Allocator)
 		if t.Persisted() && t.StoredAs == nil {
 			s.caches[t.Prefix] = c.Mirror.Register(t.Prefix, t.codec())
 		}

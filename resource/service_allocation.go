@@ -17,6 +17,8 @@ type Allocator interface {
 	// Allocate completes a Service before it is validated and written, and takes what it needs. old is nil for a new one and is not
 	// changed. finish is called when it is known whether the write happened, and only then.
 	Allocate(ctx context.Context, svc, old *corev1.Service, dryRun bool) (finish func(ctx context.Context, committed bool), err error)
+	// CompleteStored fills in what servers of before did not store of a Service that has been read.
+	CompleteStored(svc *corev1.Service)
 	// Release gives back what a Service held that has been removed.
 	Release(ctx context.Context, svc *corev1.Service)
 	// Held reports whether Services have addresses that only this ServiceCIDR covers.
@@ -26,6 +28,18 @@ type Allocator interface {
 // claim is what one attempt to write an object has taken for it. The zero claim holds nothing.
 type claim struct {
 	finish func(ctx context.Context, committed bool)
+}
+
+// completeServices has Services completed whenever they are read.
+func completeServices(t *Type, a Allocator) {
+	if a == nil || t.Group != "" || t.Resource != "services" {
+		return
+	}
+	t.onRead = func(o Object) {
+		if svc, ok := o.(*corev1.Service); ok {
+			a.CompleteStored(svc)
+		}
+	}
 }
 
 // allocate takes what the object needs. old is nil on create. Nothing is needed but by Services, and by these only for a request that

@@ -41,6 +41,12 @@ func (l *ledger) Allocate(_ context.Context, svc, old *corev1.Service, dryRun bo
 	}, nil
 }
 
+func (l *ledger) CompleteStored(svc *corev1.Service) {
+	if len(svc.Spec.IPFamilies) == 0 {
+		svc.Spec.IPFamilies = []corev1.IPFamily{corev1.IPv4Protocol}
+	}
+}
+
 func (l *ledger) Release(_ context.Context, svc *corev1.Service) {
 	l.entries = append(l.entries, "released "+svc.Spec.ClusterIP)
 }

@@ -2,12 +2,16 @@ package resource_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
 	batchv1 "k8s.io/api/batch/v1"
+	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
+
+	"github.com/gatehouse/gatehouse/resource"
 )
 
 const crds = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
@@ -64,18 +68,7 @@ func TestStoredWithoutDefaults(t *testing.T) {
 	job := batchv1.Job{}
 	job.Name, job.Namespace = "j", "default"
 	job.Spec.Template.Labels = map[string]string{"job-name": "j"}
-	raw, err := job.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	stored := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: "batch/v1", Kind: "Job"}, Raw: raw}
-	value, err := stored.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := c.client.Put(t.Context(), "/registry/jobs/default/j", "k8s\x00"+string(value)); err != nil {
-		t.Fatal(err)
-	}
+	c.store(t, "/registry/jobs/default/j", "batch/v1", "Job", &job)
 	result, err := c.do(t, request{verb: "get", path: "/apis/batch/v1/namespaces/default/jobs/j"})
 	if err != nil {
 		t.Fatal(err)
@@ -95,5 +88,37 @@ func TestStoredWithoutDefaults(t *testing.T) {
 		if got.Labels["job-name"] != "j" || got.Spec.Completions == nil || *got.Spec.Completions != 1 || got.ResourceVersion == "" {
 			t.Errorf("in %s the job is %+v", form, got)
 		}
+	}
+}
+
+// store puts an object into etcd as another server has stored it.
+func (c *cluster) store(t *testing.T, key, apiVersion, kind string, o interface{ Marshal() ([]byte, error) }) {
+	t.Helper()
+	raw, err := o.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	stored := runtime.Unknown{TypeMeta: runtime.TypeMeta{APIVersion: apiVersion, Kind: kind}, Raw: raw}
+	value, err := stored.Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.client.Put(t.Context(), key, "k8s\x00"+string(value)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Services are shown with what their allocator knows and servers of before did not store.
+func TestStoredServices(t *testing.T) {
+	c := start(t, func(cfg *resource.Config, _ *cluster) { cfg.Allocator = &ledger{} })
+	svc := corev1.Service{}
+	svc.Name, svc.Namespace, svc.Spec.ClusterIP = "s", "default", "10.0.0.9"
+	c.store(t, "/registry/services/specs/default/s", "v1", "Service", &svc)
+	got, err := c.do(t, request{verb: "get", path: "/api/v1/namespaces/default/services/s"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if families := at(t, answer(t, got), "spec.ipFamilies"); fmt.Sprint(families) != "[IPv4]" {
+		t.Errorf("the families are %v", families)
 	}
 }

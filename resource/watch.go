@@ -90,6 +90,10 @@ func (s *Service) Watch(ctx context.Context, p authz.Permit, o ListOptions) (*Wa
 	}
 	if !initial {
 		if revision == 0 {
+			// From now on: without a version that is what etcd has seen, with "0" what the cache has.
+			if err := s.reach(ctx, o.ResourceVersion); err != nil {
+				return nil, err
+			}
 			revision = s.Mirror.Observed()
 		}
 		w.after = revision

@@ -82,7 +82,7 @@ func (a *Allocator) Allocate(ctx context.Context, svc, old *corev1.Service, dryR
 		normalizeNew(svc)
 	} else {
 		old = old.DeepCopy()
-		a.completeStored(old)
+		a.CompleteStored(old)
 		keepAllocated(svc, old)
 		normalizeChanged(svc, old)
 	}

@@ -65,8 +65,8 @@ func keepNodePorts(svc, old *corev1.Service) {
 	}
 }
 
-// completeStored fills in what servers of before linked fields did not write.
-func (a *Allocator) completeStored(svc *corev1.Service) {
+// CompleteStored fills in what servers of before linked fields did not write.
+func (a *Allocator) CompleteStored(svc *corev1.Service) {
 	normalizeNew(svc)
 	if isExternalName(svc) {
 		svc.Spec.InternalTrafficPolicy = nil

@@ -18,12 +18,12 @@ import (
 // versions have in common stands there once, above the versions, and names of fields differ. The conversion copies a few slices;
 // definitions are written rarely.
 //
-// Two things are not checked, for want of CEL and of the library's validator: whether rules are CEL at all and what they may cost, and whether
-// the defaults of a schema fulfil it.
+// One thing is not checked: whether rules are CEL at all and what they may cost.
 func CustomResourceDefinition() *rules.Kind {
 	return rules.For(rules.Spec[apiextensionsv1.CustomResourceDefinition]{
 		Fields: []rules.Entry{
 			rules.At("", rules.Fill(apiextensionsv1.SetObjectDefaults_CustomResourceDefinition)),
+			rules.At("", rules.Fill(dropEmptyItems)),
 			rules.At("", rules.Check(checkDefinition)),
 			rules.At("", rules.Check(warnFormats)),
 		},
@@ -37,6 +37,35 @@ func CustomResourceDefinition() *rules.Kind {
 			})),
 		}}},
 	})
+}
+
+// dropEmptyItems takes away items that are neither a schema nor a list of them, as the library decodes numbers and texts. They
+// would be written as null.
+func dropEmptyItems(o *apiextensionsv1.CustomResourceDefinition) {
+	for i := range o.Spec.Versions {
+		if s := o.Spec.Versions[i].Schema; s != nil {
+			dropItems(s.OpenAPIV3Schema)
+		}
+	}
+}
+
+func dropItems(s *apiextensionsv1.JSONSchemaProps) {
+	if s == nil {
+		return
+	}
+	if s.Items != nil && s.Items.Schema == nil && len(s.Items.JSONSchemas) == 0 {
+		s.Items = nil
+	}
+	if s.Items != nil {
+		dropItems(s.Items.Schema)
+	}
+	if s.AdditionalProperties != nil {
+		dropItems(s.AdditionalProperties.Schema)
+	}
+	for name, property := range s.Properties {
+		dropItems(&property)
+		s.Properties[name] = property
+	}
 }
 
 // storeVersion notes the version that objects are stored in from now on. Earlier ones stay noted until somebody has migrated the objects.

@@ -29,7 +29,11 @@ func (d definition) schemaErrors(v *apiextensions.CustomResourceValidation, stat
 	if d.structural {
 		var s *schema.Structural
 		if s, unreadable = schema.NewStructural(root); unreadable == nil {
-			errs = append(errs, schema.ValidateStructural(at, s)...)
+			loose := schema.ValidateStructural(at, s)
+			if len(loose) == 0 {
+				loose = d.defaultErrors(s, true, at)
+			}
+			errs = append(errs, loose...)
 		}
 	}
 	errs = append(errs, schemaChecker{tolerance: d.tolerance, root: true}.errors(root, at)...)

@@ -11,6 +11,7 @@ type tolerance struct {
 	schemaless     bool            // versions may be without a schema
 	anyType        bool            // types need not be those of OpenAPI
 	sharedItems    bool            // items of sets need not be atomic
+	unpruned       bool            // defaults may have fields that the schema does not have
 	looseKeys      bool            // keys of maps may be optional, and items null
 	unknownReviews bool            // no version of conversion reviews needs to be known
 	manyFields     map[string]bool // versions that may have too many selectable fields; empty is for all
@@ -26,6 +27,7 @@ func toleranceFor(old *apiextensions.CustomResourceDefinition) tolerance {
 		schemaless:     was.lacksSchema(),
 		anyType:        was.hasSchema(hasUnknownType),
 		sharedItems:    was.hasSchema(func(s *apiextensions.JSONSchemaProps) bool { return anywhere(s, hasSharedItems) }),
+		unpruned:       was.hasSchema(unprunedDefaults),
 		looseKeys:      was.hasSchema(func(s *apiextensions.JSONSchemaProps) bool { return anywhere(s, hasLooseKeys) }),
 		unknownReviews: knowsNoReview(old.Spec.Conversion),
 		manyFields:     tooManyFields(&old.Spec),
