@@ -1,5 +1,7 @@
 package server
 
+import "time"
+
 // What the fuzz targets and tests need to see.
 var (
 	Choose              = choose
@@ -19,3 +21,20 @@ const (
 
 // NewWorkers returns the run of new workers.
 func NewWorkers() func(func()) { return workers{make(chan func())}.run }
+
+// WriteBound bounds the writes of a watch.
+type WriteBound struct{ b *writeBound }
+
+// BoundWrites returns a bound of the writes to a stream that cut ends.
+func BoundWrites(limit time.Duration, cut func()) WriteBound {
+	return WriteBound{boundWrites(limit, cut)}
+}
+
+// During runs a write.
+func (b WriteBound) During(write func() error) error { return b.b.during(write) }
+
+// Close ends the bound.
+func (b WriteBound) Close() { b.b.close() }
+
+// WatchWrite is how long a write of a watch may take.
+const WatchWrite = watchWrite

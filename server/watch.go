@@ -65,6 +65,7 @@ func (c *call) watch(ctx context.Context) error {
 	}
 	c.seat.Release()
 	stream := &watchStream{call: c, sent: func(int) {}}
+	defer stream.close()
 	if watch != nil {
 		stream.sent = c.events.of(watch.Type)
 	}
@@ -111,6 +112,7 @@ func errorFor(err error, code int) *api.Error {
 type watchStream struct {
 	*call
 	control     *http.ResponseController // nil over a WebSocket
+	bound       *writeBound              // of each write; nil over a WebSocket
 	send        func(frames []byte) error
 	batch       int    // how many bytes are gathered before they are written
 	frames      []byte // gathered, to be written together
@@ -129,8 +131,22 @@ func (s *watchStream) begin() error {
 		s.w.Header().Set("Content-Type", mediaJSON)
 	}
 	s.w.WriteHeader(http.StatusOK)
+	s.bound = boundWrites(watchWrite, s.cut)
 	// The request was authorized and has no body (see exchange.parse), so all that is to be read is the end of the connection.
-	return supported(s.control.SetReadDeadline(time.Time{}))
+	return errors.Join(supported(s.control.SetReadDeadline(time.Time{})), supported(s.control.SetWriteDeadline(time.Time{})))
+}
+
+// cut makes a write that is under way fail, and all later ones.
+func (s *watchStream) cut() {
+	// Where deadlines are not supported nothing can be done about a write.
+	_ = s.control.SetWriteDeadline(time.Unix(1, 0))
+}
+
+// close is called before the handler returns.
+func (s *watchStream) close() {
+	if s.bound != nil {
+		s.bound.close()
+	}
 }
 
 func (s *watchStream) run(ctx context.Context, w *resource.Watch) error {
@@ -284,19 +300,14 @@ func (s *watchStream) flush() error {
 	return err
 }
 
-// write sends frames, which may be none, in the answer. The deadline is lifted afterwards: HTTP/2 resets a stream whose deadline passes,
-// even while there is nothing to write.
+// write sends frames, which may be none, in the answer.
 func (s *watchStream) write(frames []byte) error {
-	if err := supported(s.control.SetWriteDeadline(time.Now().Add(watchWrite))); err != nil {
-		return err
-	}
-	if len(frames) > 0 {
-		if _, err := s.w.Write(frames); err != nil {
-			return err
+	return s.bound.during(func() error {
+		if len(frames) > 0 {
+			if _, err := s.w.Write(frames); err != nil {
+				return err
+			}
 		}
-	}
-	if err := s.control.Flush(); err != nil {
-		return err
-	}
-	return supported(s.control.SetWriteDeadline(time.Time{}))
+		return s.control.Flush()
+	})
 }
