@@ -234,14 +234,15 @@ func fromYAML(data []byte) ([]byte, []error, error) {
 			return nil, nil, fmt.Errorf("its aliases expand to more than %d bytes", MaxBodyBytes)
 		}
 	}
+	converted, strict := yaml.YAMLToJSONStrict(data)
+	if strict == nil {
+		return converted, nil, nil
+	}
 	converted, err := yaml.YAMLToJSON(data)
 	if err != nil {
 		return nil, nil, err
 	}
-	if _, err := yaml.YAMLToJSONStrict(data); err != nil {
-		return converted, []error{err}, nil
-	}
-	return converted, nil, nil
+	return converted, []error{strict}, nil
 }
 
 // maxNodes is the most nodes that YAML of these bytes can have: each stands behind one of these characters, behind one of the three
