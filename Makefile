@@ -80,8 +80,8 @@ diff: ## send the same requests to kube-apiserver and to Gatehouse and report di
 conformance: ## run Kubernetes' own conformance specs against kube-apiserver and Gatehouse; about a quarter of an hour
 	GATEHOUSE_CONFORMANCE=1 $(GO) -C e2e test -count=1 -timeout=75m -v -run='^TestConformance$$' ./conformance
 
-cluster-conformance: ## the same for specs that need nodes and controllers, on whole clusters with nodes by kwok; three quarters of an hour
-	GATEHOUSE_CONFORMANCE=1 $(GO) -C e2e test -count=1 -timeout=75m -v -run='^TestClusterConformance$$' ./conformance
+cluster-conformance: ## the same for specs that need nodes and controllers, on whole clusters with nodes by kwok; an hour and a half
+	GATEHOUSE_CONFORMANCE=1 $(GO) -C e2e test -count=1 -timeout=150m -v -run='^TestClusterConformance$$' ./conformance
 
 bench: ## measure against the real kube-apiserver; prints the table of docs/performance.md
 	$(GO) -C bench run . $(ARGS)

@@ -12,6 +12,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
 
 	"github.com/gatehouse/gatehouse/e2e/cluster"
 	"github.com/gatehouse/gatehouse/e2e/kubeadm"
@@ -66,7 +68,30 @@ func startCluster(t *testing.T, apiServer string) *cluster.Server {
 	startKubelets(t, layout)
 	s := &cluster.Server{Process: p, URL: layout.APIServerURL, Kubeconfig: layout.File(kubeadm.SuperAdmin)}
 	joinNodes(t, s)
+	publishClusterInfo(t, s)
 	return s
+}
+
+// publishClusterInfo makes what kubeadm leaves for those who join, for the controller manager to sign with the bootstrap tokens.
+func publishClusterInfo(t *testing.T, s *cluster.Server) {
+	t.Helper()
+	config, err := s.Config()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := clientcmd.Write(clientcmdapi.Config{Clusters: map[string]*clientcmdapi.Cluster{
+		"": {Server: config.Host, CertificateAuthorityData: config.CAData},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	published := &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: "cluster-info"}, Data: map[string]string{"kubeconfig": string(info)},
+	}
+	maps := kubernetes.NewForConfigOrDie(config).CoreV1().ConfigMaps(metav1.NamespacePublic)
+	if _, err := maps.Create(t.Context(), published, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // patience is added to the arguments of controllers. They end when they cannot renew their lease for 10 seconds, which happens on a busy machine, and
