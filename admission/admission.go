@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -77,13 +78,27 @@ var ErrNoPermit = errors.New("admission without a permit")
 type Chain struct {
 	Mutators   []Mutator
 	Validators []Validator
+	// MutatorNames and ValidatorNames are what Metrics call them, in the same order; those without a name are not told apart.
+	MutatorNames, ValidatorNames []string
+	// Metrics counts; nil counts nothing.
+	Metrics *Metrics
+}
+
+// name is the i-th of the names, if there is one.
+func name(names []string, i int) string {
+	if i < len(names) {
+		return names[i]
+	}
+	return ""
 }
 
 // Mutate runs the mutators until one refuses, and all of them once more if one asked for it.
-func (c *Chain) Mutate(ctx context.Context, a *Attributes) error {
+func (c *Chain) Mutate(ctx context.Context, a *Attributes) (err error) {
 	if !a.Permit.Valid() {
 		return api.Internal(ErrNoPermit)
 	}
+	began := time.Now()
+	defer func() { c.Metrics.step(stepAdmit, a, began, err) }()
 	if err := c.mutate(ctx, a); err != nil || !a.round.again {
 		return err
 	}
@@ -92,8 +107,11 @@ func (c *Chain) Mutate(ctx context.Context, a *Attributes) error {
 }
 
 func (c *Chain) mutate(ctx context.Context, a *Attributes) error {
-	for _, m := range c.Mutators {
-		if err := m.Mutate(ctx, a); err != nil {
+	for i, m := range c.Mutators {
+		began := time.Now()
+		err := m.Mutate(ctx, a)
+		c.Metrics.plugin(name(c.MutatorNames, i), stepAdmit, a, began, err)
+		if err != nil {
 			return err
 		}
 	}
@@ -101,12 +119,17 @@ func (c *Chain) mutate(ctx context.Context, a *Attributes) error {
 }
 
 // Validate runs the validators until one refuses.
-func (c *Chain) Validate(ctx context.Context, a *Attributes) error {
+func (c *Chain) Validate(ctx context.Context, a *Attributes) (err error) {
 	if !a.Permit.Valid() {
 		return api.Internal(ErrNoPermit)
 	}
-	for _, v := range c.Validators {
-		if err := v.Validate(ctx, a); err != nil {
+	began := time.Now()
+	defer func() { c.Metrics.step(stepValidate, a, began, err) }()
+	for i, v := range c.Validators {
+		began := time.Now()
+		err := v.Validate(ctx, a)
+		c.Metrics.plugin(name(c.ValidatorNames, i), stepValidate, a, began, err)
+		if err != nil {
 			return err
 		}
 	}

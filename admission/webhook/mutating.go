@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
 	apiequality "k8s.io/apimachinery/pkg/api/equality"
@@ -97,7 +98,9 @@ func (m *Mutating) invoke(ctx context.Context, a *admission.Attributes, h *hook,
 	if err != nil {
 		return api.Internal(err)
 	}
+	began := time.Now()
 	changed, err := m.change(ctx, a, h, q)
+	m.config.count(h, a, true, time.Since(began), err)
 	round := 0
 	if a.SecondRound() {
 		round = 1

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
@@ -48,6 +49,7 @@ type asked struct {
 	*hook
 	question *question
 	response *admissionv1.AdmissionResponse
+	took     time.Duration
 	err      error
 }
 
@@ -70,7 +72,9 @@ func (v *Validating) Validate(ctx context.Context, a *admission.Attributes) erro
 	v.askAll(ctx, list)
 	var first error
 	for i := range list {
-		if err := list[i].decide(a, i); err != nil && first == nil {
+		err := list[i].decide(a, i)
+		v.config.count(list[i].hook, a, false, list[i].took, errors.Join(list[i].err, err))
+		if err != nil && first == nil {
 			first = err
 		}
 	}
@@ -133,7 +137,9 @@ func (q *asked) ask(ctx context.Context, v *Validating) {
 			q.err = api.Internal(fmt.Errorf("%w: %v", errPanic, r))
 		}
 	}()
+	began := time.Now()
 	q.response, q.err = v.config.ask(ctx, v.answers, q.hook, q.question, false)
+	q.took = time.Since(began)
 }
 
 var errPanic = errors.New("asking an admission webhook panicked")

@@ -68,11 +68,13 @@ type Services interface {
 	DialService(ctx context.Context, namespace, name string, port int32) (net.Conn, error)
 }
 
-// Config is what both kinds of webhooks work with. All of it is required.
+// Config is what both kinds of webhooks work with. All of it is required but for Metrics.
 type Config struct {
 	Kinds    Kinds
 	Services Services
 	Pool     *webhook.Pool
+	// Metrics counts the webhooks asked; nil counts nothing.
+	Metrics *admission.Metrics
 	// Matching makes a Matcher of what a webhook is about. With ignore its conditions do not refuse.
 	Matching func(about *admissionregistrationv1.MatchResources, conditions []admissionregistrationv1.MatchCondition, ignore bool) Matcher
 }

@@ -104,16 +104,16 @@ func (p *parts) makeAdmission(find *finder) (*admission.Chain, error) {
 	if err != nil {
 		return nil, err
 	}
-	chain := &admission.Chain{}
+	chain := &admission.Chain{Metrics: p.admitted}
 	for _, plugin := range plugins {
 		if plugin.name != "" && !p.isOn(plugin.name) {
 			continue
 		}
 		if m, ok := plugin.part.(admission.Mutator); ok {
-			chain.Mutators = append(chain.Mutators, m)
+			chain.Mutators, chain.MutatorNames = append(chain.Mutators, m), append(chain.MutatorNames, plugin.name)
 		}
 		if v, ok := plugin.part.(admission.Validator); ok {
-			chain.Validators = append(chain.Validators, v)
+			chain.Validators, chain.ValidatorNames = append(chain.Validators, v), append(chain.ValidatorNames, plugin.name)
 		}
 	}
 	return chain, nil

@@ -21,7 +21,7 @@ func (p *parts) webhooks(find *finder, c celpolicy.Config) (*webhook.Mutating, *
 	pool := client.NewPool()
 	p.close = append(p.close, pool.Close)
 	config := webhook.Config{
-		Kinds: c.Kinds, Pool: pool, Services: hookServices{find, backend.New(backend.Config{Own: p.listensAt})},
+		Metrics: p.admitted, Kinds: c.Kinds, Pool: pool, Services: hookServices{find, backend.New(backend.Config{Own: p.listensAt})},
 		Matching: func(about *admissionregistrationv1.MatchResources, of []admissionregistrationv1.MatchCondition, ignore bool) webhook.Matcher {
 			return celpolicy.NewHook(&c, about, of, ignore)
 		},

@@ -14,6 +14,7 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/gatehouse/gatehouse/admission"
 	"github.com/gatehouse/gatehouse/audit"
 	"github.com/gatehouse/gatehouse/authn"
 	"github.com/gatehouse/gatehouse/authn/serviceaccount"
@@ -44,6 +45,7 @@ type parts struct {
 	nodes     nodeGraph
 	modes     *authorizers
 	chain     authz.Chain
+	admitted  *admission.Metrics // nil counts nothing
 	mirror    *store.Mirror
 	resources *resource.Service
 	allocator *services.Allocator
@@ -181,6 +183,7 @@ func (p *parts) makeResources(context.Context) error {
 		return err
 	}
 	find := &finder{}
+	p.admitted = admission.NewMetrics()
 	chain, err := p.makeAdmission(find)
 	if err != nil {
 		return err
@@ -281,7 +284,7 @@ func (p *parts) makeServer(context.Context) error {
 	}
 	rest.ConnectTo(backends)
 	p.mirror.Etcd().Observe(storage.Observe)
-	observed := []prometheus.Collector{p.engine, peers, clients, rest, storage}
+	observed := []prometheus.Collector{p.engine, peers, clients, rest, storage, p.admitted}
 	if p.log != nil {
 		observed = append(observed, p.log)
 	}
