@@ -13,7 +13,7 @@ GO ?= go
 GOFUMPT = $(GO) tool -modfile=tools/go.mod gofumpt
 STATICCHECK = tool -modfile=$(CURDIR)/tools/go.mod staticcheck -checks=all
 
-.PHONY: help run build test unit stories check generate fuzz e2e cluster-test scale diff conformance cluster-conformance bench clean
+.PHONY: help run build test unit stories check generate fuzz e2e cluster-test scale diff conformance cluster-conformance kubectl-suite bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -39,7 +39,7 @@ check: ## format, vet, staticcheck, the picture of the packages, generated files
 	$(GO) -C e2e/envtest vet ./...
 	$(GO) -C bench vet ./...
 	$(GO) $(STATICCHECK) ./...
-	cd e2e && $(GO) $(STATICCHECK) . ./cluster ./diff ./cmd/diff ./soak ./kubeadm ./wholecluster
+	cd e2e && $(GO) $(STATICCHECK) . ./cluster ./diff ./cmd/diff ./soak ./kubeadm ./kubectlsuite ./wholecluster
 	cd e2e/envtest && $(GO) $(STATICCHECK) .
 	cd bench && $(GO) $(STATICCHECK) .
 	$(GO) test ./internal/archtest ./internal/flags ./internal/openapi
@@ -82,6 +82,9 @@ conformance: ## run Kubernetes' own conformance specs against kube-apiserver and
 
 cluster-conformance: ## the same for specs that need nodes and controllers, on whole clusters with nodes by kwok; an hour and a half
 	GATEHOUSE_CONFORMANCE=1 $(GO) -C e2e test -count=1 -timeout=150m -v -run='^TestClusterConformance$$' ./conformance
+
+kubectl-suite: ## run Kubernetes' own integration tests of kubectl against kube-apiserver and Gatehouse; half an hour
+	GATEHOUSE_KUBECTL_SUITE=1 $(GO) -C e2e test -count=1 -timeout=90m -v -run='^TestKubectlSuite$$' ./kubectlsuite
 
 bench: ## measure against the real kube-apiserver; prints the table of docs/performance.md
 	$(GO) -C bench run . $(ARGS)
