@@ -21,7 +21,8 @@ CONTEXT=test
   kubectl config set-context test --user test-admin --cluster local
   kubectl config use-context test
 } > /dev/null
-kubectl create clusterrolebinding suite --clusterrole=cluster-admin --group=system:authenticated > /dev/null || exit 1
+# In place of AlwaysAllow; the-group is that of a SubjectAccessReview.
+kubectl create clusterrolebinding suite --clusterrole=cluster-admin --group=system:authenticated --group=the-group > /dev/null || exit 1
 kubectl create -f - > /dev/null << __EOF__ || exit 1
 {"kind": "Node", "apiVersion": "v1", "metadata": {"name": "127.0.0.1", "annotations": {"save-managers": "true"}}, "status": {"capacity": {"memory": "1Gi"}}}
 __EOF__
