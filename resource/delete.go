@@ -117,7 +117,7 @@ func (s *Service) mark(t *Type, o Object, opts metav1.DeleteOptions) bool {
 	} else {
 		o.SetDeletionGracePeriodSeconds(&grace)
 	}
-	if t.HasGeneration && o.GetGeneration() > 0 {
+	if o.GetGeneration() > 0 {
 		o.SetGeneration(o.GetGeneration() + 1)
 	}
 	setPropagation(t, o, opts)
@@ -136,6 +136,9 @@ func remark(t *Type, o Object, opts metav1.DeleteOptions) bool {
 
 // setPropagation keeps at most one of the two finalizers by which the garbage collector is told what to do with dependents.
 func setPropagation(t *Type, o Object, opts metav1.DeleteOptions) {
+	if t.Prefix == "events" {
+		return // The garbage collector does not look at them.
+	}
 	policy := metav1.DeletePropagationBackground
 	if t.OrphansByDefault {
 		policy = metav1.DeletePropagationOrphan

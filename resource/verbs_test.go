@@ -404,6 +404,20 @@ func TestDeleteCollectionAtRevision(t *testing.T) {
 	}
 }
 
+// Events have no dependents to wait for, whatever the client asks for.
+func TestEventsWithoutDependents(t *testing.T) {
+	c := start(t)
+	events := "/api/v1/namespaces/default/events"
+	c.must(t, "create", events, `{"metadata":{"name":"e"}}`)
+	foreground := metav1.DeletePropagationForeground
+	if _, err := c.do(t, request{verb: "delete", path: events + "/e", delete: metav1.DeleteOptions{PropagationPolicy: &foreground}}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.do(t, request{verb: "get", path: events + "/e"}); code(err) != 404 {
+		t.Errorf("a deleted event is still there: %v", err)
+	}
+}
+
 // A namespace whose dependents the client wants gone first waits for them.
 func TestNamespaceWithDependents(t *testing.T) {
 	c := start(t)

@@ -27,7 +27,7 @@ func (b *batch) applies(ctx context.Context) []Result {
 		cases = append(cases, b.appliesOf(item, p)...)
 	}
 	always := len(b.appliesOfAll(item))
-	cases = append(cases[:always:always], spread(b.random, cases[always:], func(c Case) string { return c.Behaviour }, b.PerKind/4)...)
+	cases = append(cases[:always:always], spread(b.random, cases[always:], func(c Case) string { return c.Behaviour }, b.PerKind/6)...)
 	return append(results, b.Pair.AskAll(ctx, cases, kube, ours)...)
 }
 

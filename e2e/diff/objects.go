@@ -44,9 +44,9 @@ func (b *batch) asked(item string) []Case {
 	const watches = 50 // of so many requests one is a watch, as each takes a second
 	group := func(c Case) string { return c.Behaviour }
 	return slices.Concat(
-		spread(b.random, b.reads(item), group, b.PerKind/4), spread(b.random, b.watches(), group, b.PerKind/watches),
-		spread(b.random, b.deletes(item), group, b.PerKind/6), spread(b.random, b.subresources(item), group, b.PerKind/5),
-		spread(b.random, b.patches(item), group, b.PerKind/3),
+		spread(b.random, b.reads(item), group, b.PerKind/5), spread(b.random, b.watches(), group, b.PerKind/watches),
+		spread(b.random, b.deletes(item), group, b.PerKind/8), spread(b.random, b.subresources(item), group, b.PerKind/6),
+		spread(b.random, b.patches(item), group, b.PerKind/4),
 	)
 }
 
