@@ -13,7 +13,10 @@ GO ?= go
 GOFUMPT = $(GO) tool -modfile=tools/go.mod gofumpt
 STATICCHECK = tool -modfile=$(CURDIR)/tools/go.mod staticcheck -checks=all
 
-.PHONY: help run build test unit stories check generate fuzz e2e cluster-test scale diff conformance cluster-conformance kubectl-suite bench clean
+.PHONY: help run build test unit stories check generate fuzz e2e cluster-test scale diff conformance cluster-conformance kubectl-suite bench profile clean
+
+# Tests and checks compile every package once, without the profile that the executable is built with (docs/adr/0011-profile.md).
+unit check fuzz: export GOFLAGS := $(GOFLAGS) -pgo=off
 
 help: ## list the targets
 	@sed -n 's/^\([a-z0-9-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 22
@@ -88,6 +91,12 @@ kubectl-suite: ## run Kubernetes' own integration tests of kubectl against kube-
 
 bench: ## measure against the real kube-apiserver; prints the table of docs/performance.md
 	$(GO) -C bench run . $(ARGS)
+
+# The profile is of the work that the benchmark measures. The executable is built without the profile of before.
+profile: ## write cmd/gatehouse/default.pgo, by which the compiler decides what to inline; five minutes
+	$(GO) build -tags=profile -pgo=off -o bin/gatehouse-profile ./cmd/gatehouse
+	GATEHOUSE_CPU_PROFILE=$(CURDIR)/cmd/gatehouse/default.pgo $(GO) -C bench run . -servers=gatehouse -pods=1000 -rounds=6 \
+		-gatehouse=$(CURDIR)/bin/gatehouse-profile -rows=get,list-json,list-protobuf,list-table,list-label,list-node,list-limit,create,patch,apply,watch
 
 clean: ## remove what was built; gatehouse-data stays
 	rm -rf bin
