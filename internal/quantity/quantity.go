@@ -3,6 +3,7 @@
 package quantity
 
 import (
+	"bytes"
 	"errors"
 	"strings"
 )
@@ -42,12 +43,16 @@ func Check(text string) error {
 // suspectDigits is how many digits an exponent has at least that is out of bounds.
 const suspectDigits = 4
 
-// Suspect reports whether some text in the data may be one that [Check] refuses. It looks at nothing but the bytes, so that a document
-// without such texts, as nearly all are, need not be taken apart.
+// Suspect reports whether some string of a JSON document may be one that [Check] refuses. It looks at nothing but the bytes, so that a document
+// without such strings, as nearly all are, need not be taken apart. What stands beside letters, as in a uid or the digest of an image, is no
+// number of its own; where characters are escaped this is not looked at, because the letter may be part of the escape.
 func Suspect(data []byte) bool {
-	number, exponent, inExponent := 0, 0, false // bytes of a number, and digits of its exponent, up to here
+	escapes := bytes.IndexByte(data, '\\') >= 0
+	number, exponent, inExponent, inWord := 0, 0, false, false // bytes of a number, and digits of its exponent, up to here
 	for _, c := range data {
+		letter := !escapes && (c|0x20 >= 'a' && c|0x20 <= 'z')
 		switch {
+		case inWord && (letter || c >= '0' && c <= '9' || c == '.' || c == '+' || c == '-'):
 		case c >= '0' && c <= '9':
 			number++
 			if inExponent {
@@ -58,11 +63,14 @@ func Suspect(data []byte) bool {
 		case (c == 'e' || c == 'E') && number > 0:
 			number, exponent, inExponent = number+1, 0, true
 		default:
-			number, inExponent = 0, false
+			if inExponent && exponent >= suspectDigits && !letter {
+				return true
+			}
+			number, inExponent, inWord = 0, false, letter
 		}
-		if number > MaxBytes-2 || (inExponent && exponent >= suspectDigits) { // A sign or a suffix of two letters makes the text longer.
+		if number > MaxBytes-2 || (escapes && inExponent && exponent >= suspectDigits) { // A sign or a suffix of two letters makes the text longer.
 			return true
 		}
 	}
-	return false
+	return inExponent && exponent >= suspectDigits
 }

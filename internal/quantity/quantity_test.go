@@ -26,8 +26,18 @@ func TestCheck(t *testing.T) {
 			t.Errorf("%.40q in a document is not suspect", text)
 		}
 	}
-	if quantity.Suspect([]byte(`{"a":"100m","b":1.25e10,"time":"2026-11-21T20:15:00Z","hash":"3e8f"}`)) {
-		t.Error("an ordinary document is suspect")
+	for _, escaped := range []string{`"\u0031e-9999999"`, `"\t1e-9999999"`, `"1e-999999\u0039"`, `"a\n","1e-9999999"`, `1e-9999999`, `[" 1e-9999999"]`} {
+		if !quantity.Suspect([]byte(escaped)) {
+			t.Errorf("%s is not suspect", escaped)
+		}
+	}
+	for _, ordinary := range []string{
+		`{"a":"100m","b":1.25e10,"time":"2026-11-21T20:15:00Z","hash":"3e8f"}`, `{"uid":"7e12345a-b1e9-43e8-9123-3e99999f0c11"}`,
+		`{"imageID":"registry.example.com/web@sha256:9e2345678a0b1c2d3e4567890f1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c"}`,
+	} {
+		if quantity.Suspect([]byte(ordinary)) {
+			t.Errorf("%s is suspect", ordinary)
+		}
 	}
 }
 
