@@ -18,19 +18,14 @@ func labelSelectors() []string {
 
 // fieldSelectors has the fields of all kinds: on a kind that does not know a field the refusal is compared.
 func fieldSelectors() []string {
-	all := []string{
+	return []string{
 		"metadata.name=${item}", "metadata.name!=${item}", "metadata.namespace=${ns}", "metadata.namespace!=${ns}", "metadata.name=${item},metadata.namespace=${ns}",
 		"metadata.name==x", "metadata.name", "metadata.labels.app=web", "metadata.name in (a)", "metadata.name=", "=x", "metadata.name=a,metadata.name=b", "metadata.name=a b",
-	}
-	for _, field := range []string{
 		"spec.nodeName=n", "spec.restartPolicy=Always", "spec.schedulerName=s", "spec.serviceAccountName=s", "spec.hostNetwork=false", "status.phase!=Running",
 		"status.podIP=", "type=Opaque", "spec.clusterIP=None", "spec.type=ClusterIP", "involvedObject.name=x", "reason=r", "source=s", "reportingComponent=c",
 		"involvedObject.fieldPath=a", "status.replicas=0", "status.replicas!=1", "spec.unschedulable=true", "spec.signerName=example.com/x", "status.successful=1",
 		"spec.driver=d", "spec.pool.name=p", "metadata.uid=x", "spec.parentRef.name=x", "regarding.name=x",
-	} {
-		all = append(all, field)
 	}
-	return all
 }
 
 // listOptions are queries of lists without a selector.
