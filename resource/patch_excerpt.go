@@ -140,7 +140,7 @@ func memberField(t reflect.Type, name string) (reflect.StructField, bool) {
 		f := t.Field(i)
 		tagged, options, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case tagged == name && name != "-" && f.IsExported():
+		case tagged == name && name != "" && name != "-" && f.IsExported():
 			return f, true
 		case tagged == "" && f.Type.Kind() == reflect.Struct && (f.Anonymous || strings.Contains(options, "inline")):
 			if inner, ok := memberField(f.Type, name); ok {

@@ -56,7 +56,7 @@ type: Opaque`},
 
 // excerptPatches are applied to each kind, whether they fit or not.
 var excerptPatches = []string{
-	`{}`, `{"metadata":{}}`, `{"metadata":{"annotations":{"c":"changed","n":"new","e":null}}}`, `{"metadata":{"labels":null}}`, `{"metadata":null}`,
+	`{}`, `{"":{}}`, `{"-":1,"metadata":{"":null}}`, `{"metadata":{}}`, `{"metadata":{"annotations":{"c":"changed","n":"new","e":null}}}`, `{"metadata":{"labels":null}}`, `{"metadata":null}`,
 	`{"metadata":{"annotations":{}},"spec":{}}`, `{"metadata":{"finalizers":["q/r"]}}`, `{"metadata":{"$deleteFromPrimitiveList/finalizers":["x/y"]}}`,
 	`{"metadata":{"creationTimestamp":null,"deletionTimestamp":"2026-01-02T00:00:00Z"}}`, `{"metadata":{"name":5}}`, `{"metadata":{"Labels":{"a":"x"}}}`,
 	`{"metadata":{"ownerReferences":[{"uid":"1","$patch":"delete"}]}}`, `{"metadata":{"$patch":"replace","name":"n"}}`, `{"metadata":{"$retainKeys":["name"]}}`,
