@@ -7,7 +7,7 @@ import "time"
 // a rule, 64 KiB deep. So the runtime copied the stack of each request up to four times, adjusting each frame, and gave the large
 // pieces back afterwards: a fifth of what a GET or a CREATE of a pod cost. Workers keep the stack that the requests before have grown.
 //
-// The rejected alternatives are workers for the evaluation of policies alone, which is half of the gain of a CREATE and nothing for a GET, and
+// The rejected alternatives are workers for the evaluation of policies alone, which are nothing for a GET, and
 // growing the stack in one step beforehand: what is a little too large comes from the heap under a lock and costs more than copying
 // did. The price of workers is handing the request over, about a microsecond, and a goroutine that outlives it by workerIdle. Requests that run
 // long stay where they are: each would hold two goroutines for the time of a watch.
