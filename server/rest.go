@@ -69,7 +69,7 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	if !ok {
 		return s.notServed(w, info)
 	}
-	if t.Deprecated != "" && t.Serves(info.Verb, info.Subresource) {
+	if _, there := t.Subresource(info.Subresource); t.Deprecated != "" && (there || info.Subresource == "") {
 		warningsOf(r.Context()).Add(t.Deprecated)
 	}
 	if info.Verb == "deletecollection" && !t.Serves(info.Verb, info.Subresource) {
