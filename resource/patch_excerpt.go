@@ -78,7 +78,7 @@ func (x *excerpt) cut(v reflect.Value, patch map[string]any, at []int) (bool, er
 		return false, nil
 	}
 	x.json = append(x.json, '{')
-	first := true
+	first, known := true, value.TypeReflectEntryOf(v.Type()).Fields()
 	for name, change := range patch {
 		f, ok := memberField(v.Type(), name)
 		if !ok {
@@ -86,7 +86,7 @@ func (x *excerpt) cut(v reflect.Value, patch map[string]any, at []int) (bool, er
 		}
 		field := v.FieldByIndex(f.Index)
 		here := append(at[:len(at):len(at)], f.Index...)
-		if leftOut(f, field) {
+		if known[name].CanOmit(field) {
 			x.places = append(x.places, here)
 			continue
 		}
@@ -150,29 +150,4 @@ func memberField(t reflect.Type, name string) (reflect.StructField, bool) {
 		}
 	}
 	return reflect.StructField{}, false
-}
-
-// leftOut reports whether the JSON of a struct has no member for the field, given its value.
-func leftOut(f reflect.StructField, v reflect.Value) bool {
-	for option := range strings.SplitSeq(f.Tag.Get("json"), ",") {
-		switch {
-		case option == "omitempty" && isEmptyJSON(v):
-			return true
-		case option == "omitzero" && value.OmitZeroFunc(f.Type)(v):
-			return true
-		}
-	}
-	return false
-}
-
-// isEmptyJSON reports whether encoding/json takes a value for empty.
-func isEmptyJSON(v reflect.Value) bool {
-	switch v.Kind() {
-	case reflect.Map, reflect.Slice, reflect.String, reflect.Array:
-		return v.Len() == 0
-	case reflect.Struct:
-		return false
-	default:
-		return v.IsZero()
-	}
 }
