@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/gatehouse/gatehouse/internal/gather"
 )
 
 // Bounds of a connection. They are not configurable: a client that needs more is broken or hostile.
@@ -127,8 +129,10 @@ func (l errorLog) Write(line []byte) (int, error) {
 // half of the places; what it opens beyond is closed at once.
 type cappedListener struct {
 	net.Listener
+	writes  *gather.Pool
 	places  chan struct{}
 	perPeer int
+	open    sync.WaitGroup // has one for each open connection
 	closed  chan struct{}
 	once    sync.Once
 
@@ -139,6 +143,7 @@ type cappedListener struct {
 func capListener(ln net.Listener, limit int) *cappedListener {
 	return &cappedListener{
 		Listener: ln,
+		writes:   gather.NewPool(writeStallTimeout),
 		places:   make(chan struct{}, limit),
 		perPeer:  max(limit/2, 1),
 		closed:   make(chan struct{}),
@@ -161,7 +166,7 @@ func (l *cappedListener) Accept() (net.Conn, error) {
 		}
 		peer := peerPrefix(conn.RemoteAddr().String())
 		if l.enter(peer) {
-			return &cappedConn{Conn: conn, leave: func() { l.leave(peer) }}, nil
+			return l.writes.Conn(&cappedConn{Conn: conn, leave: func() { l.leave(peer) }}), nil
 		}
 		<-l.places
 		if err := conn.Close(); err != nil {
@@ -183,6 +188,7 @@ func (l *cappedListener) enter(peer netip.Prefix) bool {
 		return false
 	}
 	l.peers[peer]++
+	l.open.Add(1)
 	return true
 }
 
@@ -193,6 +199,17 @@ func (l *cappedListener) leave(peer netip.Prefix) {
 		delete(l.peers, peer)
 	}
 	<-l.places
+	l.open.Done()
+}
+
+// gone is closed when no connection is open. It must not be called before Accept has failed.
+func (l *cappedListener) gone() <-chan struct{} {
+	gone := make(chan struct{})
+	go func() {
+		defer close(gone)
+		l.open.Wait()
+	}()
+	return gone
 }
 
 type cappedConn struct {

@@ -78,11 +78,12 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	defer s.stopWatches()
 	hs := httpServer(s, &s.cfg, s.metrics.handshakeErrors.Inc)
 	hs.BaseContext = func(net.Listener) context.Context { return base }
+	capped := capListener(ln, s.cfg.MaxConnections)
 	accepting := make(chan struct{})
 	var acceptErr error // read after accepting is closed
 	go func() {
 		defer close(accepting)
-		acceptErr = hs.ServeTLS(capListener(ln, s.cfg.MaxConnections), "", "")
+		acceptErr = hs.ServeTLS(capped, "", "")
 	}()
 	select {
 	case <-accepting:
@@ -95,7 +96,7 @@ func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 		s.requests.close()
 	}
 	s.stopWatches()
-	err := s.drain(hs, cancelBase)
+	err := s.drain(hs, cancelBase, func() <-chan struct{} { <-accepting; return capped.gone() })
 	<-accepting
 	if !errors.Is(acceptErr, http.ErrServerClosed) {
 		err = errors.Join(err, fmt.Errorf("server: accept on %s: %w", ln.Addr(), acceptErr))
@@ -113,8 +114,8 @@ func (s *Server) delay(accepting <-chan struct{}) {
 	}
 }
 
-// drain waits for requests in flight, then cuts off the rest.
-func (s *Server) drain(hs *http.Server, cancelRequests context.CancelFunc) error {
+// drain waits for requests in flight, then cuts off the rest, and lets the connections send what was written to them.
+func (s *Server) drain(hs *http.Server, cancelRequests context.CancelFunc, gone func() <-chan struct{}) error {
 	ctx, cancel := context.WithTimeout(context.Background(), s.cfg.WatchGrace+s.cfg.DrainTimeout)
 	defer cancel()
 	if s.cfg.RetryAfter {
@@ -135,10 +136,14 @@ func (s *Server) drain(hs *http.Server, cancelRequests context.CancelFunc) error
 	defer timer.Stop()
 	select {
 	case <-s.requests.idle:
-		return nil
 	case <-timer.C:
 		return errors.New("server: handlers are still running after their requests were cancelled")
 	}
+	select {
+	case <-gone():
+	case <-timer.C: // The kernel closes what is left.
+	}
+	return nil
 }
 
 // gate counts the requests in work and tells when the last one has left after closing.
