@@ -5,7 +5,7 @@
 // executable, and hold the same pods. A figure is the CPU time of the server
 // process alone (user and system, from /proc), divided by the number of
 // requests; etcd and the client do not count. The servers take turns, round by
-// round, and the median round is shown, because a shared machine is noisy. Wall
+// round, and medians are shown (of the ratio, that of the rounds), because a shared machine is noisy. Wall
 // time is shown for the start and for one client beside another only.
 //
 // Small requests are sent several at a time: a server that has work pays less for

@@ -142,6 +142,7 @@ func measureRequests(ctx context.Context, o options, r *report, peers []*peer) e
 				continue
 			}
 			l := r.line(row.key, row.text, inMilliseconds(row.goal), milliseconds)
+			l.ratioGoal = ratioGoal(row.key)
 			for i := range peers {
 				p := peers[(i+round)%len(peers)]
 				ops := row.ops
