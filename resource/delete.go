@@ -52,6 +52,9 @@ func (s *Service) tryDelete(ctx context.Context, p authz.Permit, t *Type, now st
 		return nil, Result{}, err
 	}
 	check, named := checkPreconditions, schema.GroupResource{Group: t.Group, Resource: t.Kind}
+	if t.StoredAs != nil {
+		named.Group = t.StoredAs.Group
+	}
 	if t.Resource == "namespaces" {
 		check, named = checkNamespacePreconditions, t.GR()
 	}
@@ -136,7 +139,7 @@ func remark(t *Type, o Object, opts metav1.DeleteOptions) bool {
 
 // setPropagation keeps at most one of the two finalizers by which the garbage collector is told what to do with dependents.
 func setPropagation(t *Type, o Object, opts metav1.DeleteOptions) {
-	if t.Prefix == "events" {
+	if t.isEvents() {
 		return // The garbage collector does not look at them.
 	}
 	policy := metav1.DeletePropagationBackground
@@ -237,15 +240,18 @@ func (s *Service) DeleteCollection(ctx context.Context, p authz.Permit, list Lis
 		return nil, err
 	}
 	w.Options.DryRun = len(o.DryRun) > 0
+	match, err := s.matcher(t, p.Info(), list)
+	if err != nil {
+		return nil, err
+	}
+	if err := list.check(); err != nil {
+		return nil, err
+	}
 	warnOfOrphans(t, o, w)
 	if revision, err := parseRevision(list.ResourceVersion); err == nil && revision > 0 && list.Match == "" && list.Continue == "" {
 		list.Match = metav1.ResourceVersionMatchExact // The reference reads pages, which are exact where nothing else is said.
 	}
 	l, err := s.list(ctx, t, p.Info(), list)
-	if err != nil {
-		return nil, err
-	}
-	match, err := s.matcher(t, p.Info(), list)
 	if err != nil {
 		return nil, err
 	}

@@ -132,7 +132,7 @@ func (s *Service) snapshot(ctx context.Context, t *Type, prefix string, o *ListO
 	if exact {
 		return s.at(ctx, t, prefix, revision)
 	}
-	if o.ResourceVersion == "0" {
+	if o.ResourceVersion == "0" && !t.isEvents() {
 		o.Limit = 0 // the reference ignores the limit of a list that may be stale
 	}
 	return s.caches[t.Prefix].Snapshot(), nil
@@ -369,7 +369,7 @@ func (s *Service) nextPage(ctx context.Context, t *Type, prefix string, o *ListO
 	if o.ResourceVersion != "" && o.ResourceVersion != "0" {
 		return store.Snapshot{}, "", api.BadRequest("specifying resource version is not allowed when using continue")
 	}
-	if o.ResourceVersion == "0" {
+	if o.ResourceVersion == "0" && !t.isEvents() {
 		o.Limit = 0 // the reference ignores it here as on a first page
 	}
 	from := prefix + start

@@ -165,6 +165,9 @@ func (t *Type) GK() schema.GroupKind { return schema.GroupKind{Group: t.Group, K
 // Persisted reports whether objects of the type are kept in etcd.
 func (t *Type) Persisted() bool { return t.Prefix != "" }
 
+// isEvents tells the events of both groups, which the reference lists without a cache and whose dependents nobody collects.
+func (t *Type) isEvents() bool { return t.Prefix == "events" }
+
 // Subresource returns the description of a subresource.
 func (t *Type) Subresource(name string) (Subresource, bool) {
 	i := slices.IndexFunc(t.Subresources, func(s Subresource) bool { return s.Name == name })

@@ -226,7 +226,7 @@ func (s *Service) commitCreate(ctx context.Context, t *Type, o Object, dryRun bo
 }
 
 func (s *Service) ttl(t *Type) time.Duration {
-	if t.Prefix == "events" {
+	if t.isEvents() {
 		return s.EventTTL
 	}
 	return 0
