@@ -216,7 +216,7 @@ func (c *conn) closed() bool {
 	return !c.closeBy.IsZero()
 }
 
-// Close ends reading and writing. Further calls do nothing.
+// Close ends reading and writing. Further calls only say that it is closed.
 func (c *conn) Close() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
