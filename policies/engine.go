@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -102,14 +103,19 @@ func (e *Engine) SelectsNamespaces() bool {
 }
 
 // Validate returns the violations of the review, ordered by policy, field and message; none means admitted. A policy that
-// could not be evaluated is among them. The error is for a review that could not be put to any policy; it refuses.
+// could not be evaluated is among them. The error is for a review that could not be put to any policy; it refuses. Policies that can
+// have nothing to say about the objects, because these lack the fields that they are about, are not evaluated.
 func (e *Engine) Validate(ctx context.Context, r *Review) ([]Violation, error) {
 	s := e.set.Load()
 	if s == nil {
 		return nil, ErrNotLoaded
 	}
-	matching := r.matching(s.validate)
-	if len(matching) == 0 {
+	return e.ask(ctx, s, s.concerned(r.matching(s.validate), r, &e.values), r)
+}
+
+// ask evaluates the policies.
+func (e *Engine) ask(ctx context.Context, s *Set, asked []*policy, r *Review) ([]Violation, error) {
+	if len(asked) == 0 {
 		return nil, nil
 	}
 	shared, err := r.input(&e.values)
@@ -118,7 +124,7 @@ func (e *Engine) Validate(ctx context.Context, r *Review) ([]Violation, error) {
 	}
 	var all []Violation
 	e.begin(ctx, s, func(ev *evaluation) {
-		for _, p := range matching {
+		for _, p := range asked {
 			all = append(all, e.deny(ev, p, shared.with(p.parameters))...)
 		}
 	})
@@ -167,6 +173,15 @@ func (r *Review) matching(x *index) []*policy {
 		}
 	}
 	return matching
+}
+
+// concerned are those of the policies whose need the review meets. The others would find nothing.
+func (s *Set) concerned(matching []*policy, r *Review, vs *values) []*policy {
+	if !slices.ContainsFunc(matching, func(p *policy) bool { return p.need != nil }) {
+		return matching
+	}
+	seen := s.names.sight(vs, r)
+	return slices.DeleteFunc(matching, func(p *policy) bool { return p.need != nil && !p.need.metBy(seen) })
 }
 
 // begin runs f with one deadline for all of its evaluations, and holds a slot meanwhile. Where no slot becomes free in time, f still runs and

@@ -164,7 +164,7 @@ func TestOverloadRefuses(t *testing.T) {
 		t.Fatal(err)
 	}
 	release := e.Occupy()
-	found := validate(t, e, podReview(nginx()))
+	found := validate(t, e, podReview(unprivileged()))
 	release()
 	if len(found) != 1 || found[0].Action != policies.ActionDeny || !strings.Contains(found[0].Message, "in time") {
 		t.Errorf("got %v", found)
@@ -175,7 +175,7 @@ func TestCanceledRequestIsNotAdmitted(t *testing.T) {
 	e := engineWith(t, "policies: [{name: pod-security-baseline, action: deny}]")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	found, err := e.Validate(ctx, podReview(nginx()))
+	found, err := e.Validate(ctx, podReview(unprivileged()))
 	if err != nil || len(found) != 1 {
 		t.Errorf("got %v, %v", found, err)
 	}

@@ -2,6 +2,8 @@ package policies
 
 import (
 	"context"
+	"log/slog"
+	"time"
 
 	"github.com/open-policy-agent/opa/v1/ast"
 	"github.com/open-policy-agent/opa/v1/storage/inmem"
@@ -56,4 +58,52 @@ func NewObjectValue() func(object any, kind schema.GroupVersionKind) (ast.Value,
 // ObjectValue is how an object reaches policies.
 func ObjectValue(object any, kind schema.GroupVersionKind) (ast.Value, error) {
 	return new(values).object(object, kind)
+}
+
+// NeedOf is the need of the policy, compiled alone.
+func NeedOf(text string) (string, error) {
+	s, err := CompileAlone(text)
+	if err != nil {
+		return "", err
+	}
+	a, err := newAnalysis(s)
+	if err != nil {
+		return "", err
+	}
+	return a.anyOf(s.compiler.GetRulesExact(s.policies[0].ref())).String(), nil
+}
+
+// Alone returns an engine with no other policy.
+func Alone(text string) (*Engine, error) {
+	s, err := CompileAlone(text)
+	if err != nil {
+		return nil, err
+	}
+	s.index()
+	e := &Engine{slots: make(chan struct{}, 1), meters: newMeters(), options: Options{Timeout: time.Minute, Logger: slog.New(slog.DiscardHandler)}}
+	e.set.Store(s)
+	return e, nil
+}
+
+// AskAll is Validate, but asks every policy that matches. It reports how many of them Validate asks.
+func (e *Engine) AskAll(ctx context.Context, r *Review) (found []Violation, concerned int, err error) {
+	s := e.set.Load()
+	concerned = len(s.concerned(r.matching(s.validate), r, &e.values))
+	found, err = e.ask(ctx, s, r.matching(s.validate), r)
+	return found, concerned, err
+}
+
+// Unseen are those of the names that the search for names misses in the object.
+func Unseen(object any, names []string) (missed []string) {
+	v := &vocabulary{exact: map[string]int{}}
+	for _, name := range names {
+		v.number(fieldName{text: name})
+	}
+	s := v.sight(new(values), &Review{Object: object})
+	for _, name := range names {
+		if !s.everything && !s.seen[v.exact[name]] {
+			missed = append(missed, name)
+		}
+	}
+	return missed
 }

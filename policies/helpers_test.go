@@ -67,8 +67,13 @@ func nginx() map[string]any {
 	}
 }
 
-func privileged() map[string]any {
+func privileged() map[string]any { return withPrivileged(true) }
+
+// unprivileged is a pod that violates nothing, but has a field that policies ask for.
+func unprivileged() map[string]any { return withPrivileged(false) }
+
+func withPrivileged(yes bool) map[string]any {
 	pod := nginx()
-	pod["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)["securityContext"] = map[string]any{"privileged": true}
+	pod["spec"].(map[string]any)["containers"].([]any)[0].(map[string]any)["securityContext"] = map[string]any{"privileged": yes}
 	return pod
 }

@@ -32,6 +32,7 @@ type Set struct {
 	store     storage.Store
 	txn       storage.Transaction // a read transaction on the store, which is empty and never written
 	patterns  cache.InterQueryValueCache
+	names     vocabulary // of the needs of all validate policies
 	digest    string
 }
 
@@ -47,6 +48,7 @@ type policy struct {
 	parameters         *ast.Term
 	query              ast.Body
 	queryCompiler      ast.QueryCompiler
+	need               numbered // nil is nothing
 }
 
 // Info describes one policy of a set.
@@ -240,14 +242,36 @@ func (s *Set) compile(modules map[string]*ast.Module) error {
 			return fmt.Errorf("%s: %w", p.file, err)
 		}
 	}
+	return s.findNeeds()
+}
+
+// findNeeds looks through the validate policies for what an object must have to violate them.
+func (s *Set) findNeeds() error {
+	a, err := newAnalysis(s)
+	if err != nil {
+		return err
+	}
+	s.names = vocabulary{exact: map[string]int{}}
+	for _, p := range s.policies {
+		if p.meta.Type != Validate {
+			continue
+		}
+		if n := a.anyOf(s.compiler.GetRulesExact(p.ref())); !n.isNothing() {
+			p.need = s.names.numbered(n)
+		}
+	}
 	return nil
+}
+
+// ref is the path of the entry rule.
+func (p *policy) ref() ast.Ref {
+	return ast.MustParseRef("data." + policyPackage).Append(ast.StringTerm(strings.ReplaceAll(p.name, "-", "_"))).Append(ast.StringTerm(p.entry()))
 }
 
 // prepare compiles the policy's query and everything else that reviews share.
 func (s *Set) prepare(p *policy) error {
-	ref := ast.MustParseRef("data." + policyPackage).Append(ast.StringTerm(strings.ReplaceAll(p.name, "-", "_"))).Append(ast.StringTerm(p.entry()))
 	p.queryCompiler = s.compiler.QueryCompiler()
-	query, err := p.queryCompiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(ref), ast.VarTerm(resultVar))))
+	query, err := p.queryCompiler.Compile(ast.NewBody(ast.Equality.Expr(ast.NewTerm(p.ref()), ast.VarTerm(resultVar))))
 	if err != nil {
 		return err
 	}

@@ -46,6 +46,7 @@ func TestStructsAreWhatTheirJSONIs(t *testing.T) {
 				}
 				filler{rand.New(rand.NewPCG(seed, 1))}.fill(reflect.ValueOf(object).Elem(), 0)
 				equalsGeneric(t, object, kind)
+				seesAllNames(t, object, kind)
 			}
 		})
 	}
@@ -73,6 +74,27 @@ func equalsGeneric(t *testing.T, object runtime.Object, kind schema.GroupVersion
 	}
 	if got.Compare(want) != 0 || got.Hash() != want.Hash() {
 		t.Fatalf("got  %v\nwant %v", got, want)
+	}
+}
+
+// seesAllNames: a policy is not asked about an object without the names that it needs, so that none may be missed.
+func seesAllNames(t *testing.T, object runtime.Object, kind schema.GroupVersionKind) {
+	t.Helper()
+	converted, err := policies.ObjectValue(object, kind)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	ast.WalkTerms(ast.NewTerm(converted), func(term *ast.Term) bool {
+		if o, ok := term.Value.(ast.Object); ok {
+			for _, key := range o.Keys() {
+				names = append(names, string(key.Value.(ast.String)))
+			}
+		}
+		return false
+	})
+	if missed := policies.Unseen(object, names); len(missed) > 0 {
+		t.Fatalf("%v are not seen in %v", missed, converted)
 	}
 }
 

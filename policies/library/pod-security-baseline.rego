@@ -46,10 +46,13 @@ allowed_selinux_types := {"", "container_t", "container_init_t", "container_kvm_
 
 allowed_profiles := {"RuntimeDefault", "Localhost"}
 
-violations contains {"msg": sprintf("%s must be false", [name]), "field": pods.spec_field(name)} if {
-	some name in ["hostNetwork", "hostPID", "hostIPC"]
-	pods.spec[name] == true
-}
+violations contains shared_with_host("hostNetwork") if pods.spec.hostNetwork == true
+
+violations contains shared_with_host("hostPID") if pods.spec.hostPID == true
+
+violations contains shared_with_host("hostIPC") if pods.spec.hostIPC == true
+
+shared_with_host(name) := {"msg": sprintf("%s must be false", [name]), "field": pods.spec_field(name)}
 
 violations contains {"msg": sprintf("volume %q: hostPath is not allowed", [object.get(v, "name", "")]), "field": field} if {
 	some i, v in pods.spec.volumes
