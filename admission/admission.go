@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -55,8 +56,17 @@ type Attributes struct {
 	// Options makes the options of the request, for those who are told of them; nil stands for none.
 	Options func() runtime.Object
 
-	round       round
-	inNamespace bool // NamespaceLifecycle has looked, while objects were changed
+	round     round
+	namespace *corev1.Namespace // what NamespaceLifecycle has seen, while objects were changed
+}
+
+// SeenNamespace is the namespace that a create is admitted to, as it was seen: the write must not be made if the namespace has changed
+// since. Nil means that nobody has looked.
+func (a *Attributes) SeenNamespace() *corev1.Namespace {
+	if a.Operation != Create {
+		return nil
+	}
+	return a.namespace
 }
 
 // Mutator changes objects.

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -111,6 +112,53 @@ func TestNamespaceLifecycle(t *testing.T) {
 			err := l.Validate(t.Context(), a)
 			if code, message := refusal(t, err); code != test.code || message != test.message {
 				t.Errorf("got %d %s\nwant %d %s", code, message, test.code, test.message)
+			}
+		})
+	}
+}
+
+// TestCachedNamespaceAdmits: the cache can admit, and then the write depends on what it had; it cannot refuse.
+func TestCachedNamespaceAdmits(t *testing.T) {
+	stored, now := cluster(), metav1.Now()
+	stored["changed"] = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "changed", ResourceVersion: "9"}}
+	cached := namespaces{
+		"changed": {ObjectMeta: metav1.ObjectMeta{Name: "changed", ResourceVersion: "7"}},
+		"gone":    {ObjectMeta: metav1.ObjectMeta{Name: "gone", ResourceVersion: "8"}},
+		"default": {ObjectMeta: metav1.ObjectMeta{Name: "default", DeletionTimestamp: &now}},
+	}
+	for name, test := range map[string]struct {
+		namespace string
+		operation admission.Operation
+		code      int
+		seen      string // the version that a create depends on
+	}{
+		"as it was in the cache":              {"changed", admission.Create, 0, "7"},
+		"gone since":                          {"gone", admission.Create, 0, "8"},
+		"not in the cache yet":                {"prod", admission.Create, 0, ""},
+		"made again":                          {"default", admission.Create, 0, ""},
+		"ending, and not in the cache":        {"ending", admission.Create, 403, "none"},
+		"neither here nor there":              {"nosuch", admission.Create, 404, "none"},
+		"unreadable":                          {"unreadable", admission.Create, 500, "none"},
+		"an update depends on nothing":        {"changed", admission.Update, 0, "none"},
+		"an update in what seems to be going": {"default", admission.Update, 0, "none"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := admission.NamespaceLifecycle{Namespaces: stored, Cached: cached}
+			a := podAttributes(t, test.namespace)
+			a.Operation = test.operation
+			err := l.Mutate(t.Context(), a)
+			if err == nil {
+				err = l.Validate(t.Context(), a)
+			}
+			if code, message := refusal(t, err); code != test.code {
+				t.Errorf("got %d %s, want %d", code, message, test.code)
+			}
+			seen := "none"
+			if ns := a.SeenNamespace(); ns != nil {
+				seen = ns.ResourceVersion
+			}
+			if seen != test.seen {
+				t.Errorf("the create depends on version %q, want %q", seen, test.seen)
 			}
 		})
 	}

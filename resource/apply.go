@@ -124,7 +124,7 @@ func (s *Service) apply(ctx context.Context, p authz.Permit, t *Type, body Body,
 		if info.Subresource != "" || !api.IsReason(err, metav1.StatusReasonNotFound) {
 			return r, err
 		}
-		r, err = s.createByApply(ctx, p, t, m, c, w)
+		r, err = s.onFreshCaches(ctx, func() (Result, error) { return s.createByApply(ctx, p, t, m, c, w) })
 		if !errors.Is(err, store.ErrExists) || ctx.Err() != nil {
 			return r, err
 		}

@@ -228,6 +228,8 @@ func (s *Service) remove(ctx context.Context, t *Type, now state, dryRun bool) (
 	revision, winner, err := s.Mirror.Etcd().Delete(ctx, now.Key, now.Revision)
 	if err != nil {
 		next, err = s.lost(t, now.Item, winner, err)
+	} else {
+		s.note(t, revision)
 	}
 	return next, revision, err
 }

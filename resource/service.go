@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"reflect"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
@@ -78,6 +79,7 @@ type Service struct {
 	caches map[string]*store.Cache // by Type.Prefix
 	yaml   chan struct{}           // places for bodies in YAML that are parsed at once
 	owners owners
+	wrote  atomic.Int64 // revision of this server's last write that admission may have to know of
 }
 
 // yamlAtOnce is how many bodies in YAML are parsed at once: each can take a hundred megabytes while it is.
@@ -253,6 +255,8 @@ func storeError(t *Type, name string, err error) error {
 		return api.AlreadyExists(t.GR(), name).Wrap(err)
 	case errors.Is(err, store.ErrConflict):
 		return api.Conflict(t.GR(), name, errModified).Wrap(err)
+	case errors.Is(err, store.ErrStale):
+		return api.Conflict(t.GR(), name, errNamespaceChanged).Wrap(err)
 	case errors.Is(err, store.ErrCompacted):
 		return api.Expired("The resourceVersion for the provided watch is too old.").Wrap(err)
 	case errors.Is(err, store.ErrTooLarge):
@@ -265,6 +269,9 @@ func storeError(t *Type, name string, err error) error {
 	return api.Unavailable("etcd is not available").Wrap(err)
 }
 
-var errModified = errors.New("the object has been modified; please apply your changes to the latest version and try again")
+var (
+	errModified         = errors.New("the object has been modified; please apply your changes to the latest version and try again")
+	errNamespaceChanged = errors.New("its namespace keeps being modified; please try again")
+)
 
 func structOf(o Object) reflect.Value { return reflect.ValueOf(o).Elem() }

@@ -203,6 +203,7 @@ func (s *Service) commitUpdate(ctx context.Context, t *Type, o Object, now state
 		next, err := s.lost(t, now.Item, winner, err)
 		return next, Result{}, err
 	}
+	s.note(t, revision)
 	served, err := s.served(t, draft.At(revision))
 	return nil, Result{Type: t, Item: served, Code: http.StatusOK}, err
 }
@@ -248,7 +249,9 @@ func (s *Service) Update(ctx context.Context, p authz.Permit, body Body, w Write
 	})
 	if t.CreateOnUpdate && info.Subresource == "" && uid == "" && api.IsReason(err, metav1.StatusReasonNotFound) {
 		o.SetResourceVersion("")
-		return s.createByUpdate(ctx, p, t, o, w)
+		return s.onFreshCaches(ctx, func() (Result, error) {
+			return s.createByUpdate(ctx, p, t, o.DeepCopyObject().(Object), w)
+		})
 	}
 	return result, err
 }

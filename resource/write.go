@@ -40,16 +40,18 @@ func (s *Service) Create(ctx context.Context, p authz.Permit, body Body, w Write
 	if info.Subresource != "" || !t.Persisted() {
 		return s.createVirtual(ctx, p, t, body, w)
 	}
-	o := t.New()
-	if err := s.decode(ctx, o, t.GVK(), t.shape(), body, w); err != nil {
-		return Result{}, err
-	}
-	if err := matchRequest(t, o, o.GetName(), info.Namespace); err != nil {
-		return Result{}, err
-	}
-	t.Rules.Default(o)
-	uniqueOwners(o, ownersInRequest, w)
-	return s.create(ctx, p, t, o, w)
+	return s.onFreshCaches(ctx, func() (Result, error) {
+		o := t.New()
+		if err := s.decode(ctx, o, t.GVK(), t.shape(), body, w); err != nil {
+			return Result{}, err
+		}
+		if err := matchRequest(t, o, o.GetName(), info.Namespace); err != nil {
+			return Result{}, err
+		}
+		t.Rules.Default(o)
+		uniqueOwners(o, ownersInRequest, w)
+		return s.create(ctx, p, t, o, w)
+	})
 }
 
 // create runs the rest of a create: admission, the server's own fields, validation, commit. A name is generated once mutating admission is
@@ -126,9 +128,13 @@ func (s *Service) tryCreate(ctx context.Context, p authz.Permit, t *Type, a *adm
 		held.drop(ctx)
 		return Result{}, err
 	}
-	item, err := s.commitCreate(ctx, t, o, w.Options.DryRun)
+	var item *store.Item
+	seen, err := s.seen(a)
+	if err == nil {
+		item, err = s.commitCreate(ctx, t, o, w.Options.DryRun, seen)
+	}
 	if disown(o, err, w) {
-		item, err = s.commitCreate(ctx, t, o, w.Options.DryRun)
+		item, err = s.commitCreate(ctx, t, o, w.Options.DryRun, seen)
 	}
 	held.settle(ctx, true, err)
 	if err != nil {
@@ -199,7 +205,8 @@ func (s *Service) encode(t *Type, o Object) (value []byte, draft *store.Draft, e
 	return value, draft, nil
 }
 
-func (s *Service) commitCreate(ctx context.Context, t *Type, o Object, dryRun bool) (*store.Item, error) {
+// commitCreate stores the object if nothing has changed of what was seen.
+func (s *Service) commitCreate(ctx context.Context, t *Type, o Object, dryRun bool, seen []store.Seen) (*store.Item, error) {
 	value, draft, err := s.encode(t, o)
 	if err != nil {
 		return nil, err
@@ -217,11 +224,12 @@ func (s *Service) commitCreate(ctx context.Context, t *Type, o Object, dryRun bo
 		return s.served(t, draft.Unsaved())
 	}
 	cache.Announce(draft)
-	revision, err := s.Mirror.Etcd().Create(ctx, key, value, s.ttl(t))
+	revision, err := s.Mirror.Etcd().Create(ctx, key, value, s.ttl(t), seen...)
 	if err != nil {
 		cache.Retract(draft)
 		return nil, err
 	}
+	s.note(t, revision)
 	return s.served(t, draft.At(revision))
 }
 

@@ -23,6 +23,8 @@ var (
 	ErrExists = errors.New("key exists")
 	// ErrConflict: the key is not at the expected revision, or does not exist.
 	ErrConflict = errors.New("revision conflict")
+	// ErrStale: a key that the write relies on has changed since it was seen.
+	ErrStale = errors.New("what was seen has changed")
 	// ErrCompacted: the revision asked for has been compacted away or has left the cache.
 	ErrCompacted = errors.New("revision is too old")
 	// ErrFuture: the revision asked for has not been reached within the wait.

@@ -161,19 +161,33 @@ func (e *Etcd) pages(ctx context.Context, prefix string, revision int64, visit f
 
 // Create stores the value under a key that must not exist, and returns the revision of the write. A ttl
 // above zero lets etcd delete the key after about that time: never before it, and at most a second and a twentieth of
-// it, or a minute, later. Keys of one ttl may vanish together, at one revision.
-func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Duration) (int64, error) {
-	resp, err := e.leased(ctx, "create", key, ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
-		return e.client.Txn(ctx).If(clientv3.Compare(clientv3.ModRevision(key), "=", 0)).
-			Then(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).Commit()
-	})
-	if err != nil {
-		return 0, err
+// it, or a minute, later. Keys of one ttl may vanish together, at one revision. Nothing is stored, and the error is ErrStale, if one of
+// the keys seen is not at its revision.
+func (e *Etcd) Create(ctx context.Context, key string, value []byte, ttl time.Duration, seen ...Seen) (int64, error) {
+	conditions := append(make([]clientv3.Cmp, 0, 2), clientv3.Compare(clientv3.ModRevision(key), "=", 0))
+	for _, other := range seen {
+		conditions = append(conditions, clientv3.Compare(clientv3.ModRevision(other.Key), "=", other.Revision))
 	}
-	if !resp.Succeeded {
+	resp, err := e.leased(ctx, "create", key, ttl, func(ctx context.Context, lease clientv3.LeaseID) (*clientv3.TxnResponse, error) {
+		return e.client.Txn(ctx).If(conditions...).
+			Then(clientv3.OpPut(key, string(value), clientv3.WithLease(lease))).
+			Else(clientv3.OpGet(key, clientv3.WithCountOnly())).Commit()
+	})
+	switch {
+	case err != nil:
+		return 0, err
+	case resp.Succeeded:
+		return resp.Header.Revision, nil
+	case resp.Responses[0].GetResponseRange().GetCount() > 0:
 		return 0, fmt.Errorf("create %s: %w", key, ErrExists)
 	}
-	return resp.Header.Revision, nil
+	return 0, fmt.Errorf("create %s: %w", key, ErrStale)
+}
+
+// Seen is a key at the revision of its last change, which is above 0, as somebody has seen it who relies on it.
+type Seen struct {
+	Key      string
+	Revision int64
 }
 
 // Update replaces the value of a key whose last change is at revision expected, which is above 0. On ErrConflict the

@@ -30,6 +30,8 @@ type Mirror struct {
 
 	observed atomic.Int64 // every change up to here has been applied to every cache; 0 before the first load
 	loaded   atomic.Bool  // the place of the watch is known
+	made     time.Time
+	fresh    atomic.Int64 // nanoseconds from made to the begin of a check that the caches have come up to; 0 before the first
 
 	mu      sync.Mutex // guards the fields below
 	reached chan struct{}
@@ -59,8 +61,8 @@ const maxLoads = 2
 // NewMirror returns a mirror without caches; see Register and Run.
 func NewMirror(etcd *Etcd, logger *slog.Logger) *Mirror {
 	return &Mirror{
-		loads: make(chan struct{}, maxLoads),
-		etcd:  etcd, logger: logger, caches: map[string]*Cache{},
+		loads: make(chan struct{}, maxLoads), made: time.Now(),
+		etcd: etcd, logger: logger, caches: map[string]*Cache{},
 		reached: make(chan struct{}), ready: make(chan struct{}),
 		stuck: make(chan struct{}, 1), replaced: make(chan struct{}, 1),
 	}
@@ -267,11 +269,25 @@ func (m *Mirror) advance(revision int64) {
 // that proves it. Concurrent callers share one check. It fails with ErrFuture if the caches do not
 // get there within MaxWait, and with another error if etcd does not answer within twice DefaultTimeout.
 func (m *Mirror) Fresh(ctx context.Context) (int64, error) {
+	began := time.Since(m.made)
 	revision, err := m.currentRevision(ctx)
 	if err != nil {
 		return 0, err
 	}
-	return revision, m.WaitFor(ctx, revision)
+	if err = m.WaitFor(ctx, revision); err == nil {
+		m.fresh.Store(int64(began))
+	}
+	return revision, err
+}
+
+// Within returns when every cache holds all that was committed until lag ago: at once if the last of all calls of Fresh has shown
+// that, and as Fresh does if not.
+func (m *Mirror) Within(ctx context.Context, lag time.Duration) error {
+	if last := m.fresh.Load(); last != 0 && time.Since(m.made)-time.Duration(last) <= lag {
+		return nil
+	}
+	_, err := m.Fresh(ctx)
+	return err
 }
 
 // currentRevision asks etcd, together with everyone else who is waiting. A check that is already under way may be

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.etcd.io/etcd/client/pkg/v3/transport"
@@ -80,6 +81,33 @@ func TestFreshSharesChecks(t *testing.T) {
 		group.Wait()
 		if got := gated.reads.Load(); got != 2 || failed.Load() != 0 {
 			t.Errorf("%d checks for 101 readers, want 2; %d failed", got, failed.Load())
+		}
+	})
+}
+
+func TestWithinAsksOnlyAfterTheLag(t *testing.T) {
+	client := startEmbedded(t).Client()
+	mirror, _ := newMirror(store.NewEtcd(client, prefix))
+	run(t, mirror)
+	answer, err := client.Get(t.Context(), prefix)
+	if err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		gated := &gatedKV{answer: answer, gate: make(chan struct{})}
+		close(gated.gate)
+		client.KV = gated
+		for i, step := range []struct {
+			pause time.Duration
+			reads int64
+		}{{0, 1}, {0, 1}, {time.Second, 1}, {time.Nanosecond, 2}, {time.Second, 2}, {time.Minute, 3}} {
+			time.Sleep(step.pause)
+			if err := mirror.Within(t.Context(), time.Second); err != nil {
+				t.Fatal(err)
+			}
+			if got := gated.reads.Load(); got != step.reads {
+				t.Errorf("step %d: etcd was asked %d times, want %d", i, got, step.reads)
+			}
 		}
 	})
 }

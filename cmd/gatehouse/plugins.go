@@ -39,7 +39,7 @@ func (p *parts) plugins(find *finder) ([]plugin, error) {
 	if err != nil {
 		return nil, err
 	}
-	// NamespaceLifecycle has just read the namespace from etcd; the cache is as fresh as that.
+	// NamespaceLifecycle has just waited for what this server has written.
 	standards, err := podsecurity.New(p.settings.podSecurity, cachedNamespaces{find}, podsOf{find}, time.Now)
 	if err != nil {
 		return nil, err
@@ -51,7 +51,7 @@ func (p *parts) plugins(find *finder) ([]plugin, error) {
 	}
 	return []plugin{
 		{"NamespaceAutoProvision", admission.NamespaceAutoProvision{Namespaces: find, Maker: find}},
-		{"NamespaceLifecycle", admission.NamespaceLifecycle{Namespaces: find}},
+		{"NamespaceLifecycle", admission.NamespaceLifecycle{Namespaces: find, Cached: settledNamespaces{find}}},
 		{"NamespaceExists", admission.NamespaceExists{Namespaces: find}},
 		{"", admission.Escalation{Rules: p.index, Authorizer: p.chain}},
 		{"LimitPodHardAntiAffinityTopology", placement.LimitPodHardAntiAffinityTopology{}},

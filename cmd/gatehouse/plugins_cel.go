@@ -190,6 +190,22 @@ func (p policyParams) info(kind schema.GroupVersionKind, verb string) api.Reques
 	return api.RequestInfo{IsResource: true, Verb: verb, Group: t.Group, Version: t.Version, Resource: t.Resource}
 }
 
+// settledNamespaces implements admission.Namespaces from the cache, once that has what this server itself has written: the plugins behind
+// NamespaceLifecycle find that in the caches, too.
+type settledNamespaces struct{ finder *finder }
+
+// Namespace implements admission.Namespaces.
+func (n settledNamespaces) Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error) {
+	if err := n.finder.service.Settled(ctx); err != nil {
+		return nil, false, err
+	}
+	o, found, err := n.finder.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name}, "0")
+	if err != nil || !found {
+		return nil, false, err
+	}
+	return o.(*corev1.Namespace), true, nil
+}
+
 // cachedNamespaces implements admission.Namespaces for labels, which need not be those of this very moment.
 type cachedNamespaces struct{ finder *finder }
 

@@ -17,7 +17,7 @@ type quotas struct {
 	all   *lister
 }
 
-// Quotas implements quota.Quotas. Behind NamespaceLifecycle, which reads consistently, the cache is as fresh as the request.
+// Quotas implements quota.Quotas. NamespaceLifecycle has waited for what this server has written.
 func (q *quotas) Quotas(ctx context.Context, namespace string, fresh bool) ([]*corev1.ResourceQuota, error) {
 	if fresh {
 		if _, err := q.parts.mirror.Fresh(ctx); err != nil {

@@ -78,6 +78,28 @@ func (p *parts) make(t *testing.T, plural, namespace, body string) (resource.Obj
 	return result.Type.Decode(result.Item)
 }
 
+// TestAdmissionSeesWhatWasWritten: a client that has made a LimitRange gets its defaults in the very next pod, though the caches learn of it
+// from etcd.
+func TestAdmissionSeesWhatWasWritten(t *testing.T) {
+	p := startResources(t, "ServiceAccount")
+	for i := range 40 {
+		ns := fmt.Sprintf("ns%d", i)
+		if _, err := p.make(t, "namespaces", "", `{"metadata":{"name":"`+ns+`"}}`); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := p.make(t, "limitranges", ns, `{"metadata":{"name":"l"},"spec":{"limits":[{"type":"Container","default":{"cpu":"1"}}]}}`); err != nil {
+			t.Fatal(err)
+		}
+		o, err := p.make(t, "pods", ns, `{"metadata":{"name":"p"},"spec":{"containers":[{"name":"c","image":"i"}]}}`)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if cpu := o.(*corev1.Pod).Spec.Containers[0].Resources.Limits.Cpu(); cpu.String() != "1" {
+			t.Fatalf("pod %d has the limit %v, want 1", i, cpu)
+		}
+	}
+}
+
 // TestQuotaIsNotOvershot creates 50 pods at once in a namespace that has room for 10.
 func TestQuotaIsNotOvershot(t *testing.T) {
 	p := startResources(t, "ServiceAccount")

@@ -27,6 +27,7 @@ func Run(t *testing.T, start func(t *testing.T) *clientv3.Client) {
 		run  func(*suite)
 	}{
 		{"create stores once and returns the revision of the write", (*suite).create},
+		{"create depends on what was seen", (*suite).createSeen},
 		{"update happens only at the expected revision and returns what is there", (*suite).update},
 		{"delete happens only at the expected revision and returns what is there", (*suite).remove},
 		{"revision zero never matches, not even a missing key", (*suite).revisionZero},
@@ -108,6 +109,27 @@ func (s *suite) create() {
 	if second := s.mustCreate("b", "1"); second <= first {
 		s.Errorf("revision %d after %d", second, first)
 	}
+}
+
+// createSeen: a create that relies on another key comes before all changes of that key, or not at all.
+func (s *suite) createSeen() {
+	ctx := s.Context()
+	create := func(name string, seen ...store.Seen) error {
+		_, err := s.etcd.Create(ctx, s.key(name), []byte("1"), 0, seen...)
+		return err
+	}
+	first := s.mustCreate("a", "1")
+	s.must(create("b", store.Seen{Key: s.key("a"), Revision: first}))
+	second, _, err := s.etcd.Update(ctx, s.key("a"), []byte("2"), first, 0)
+	s.must(err)
+	s.wantErr(create("c", store.Seen{Key: s.key("a"), Revision: first}), store.ErrStale)
+	s.wantKV("c", "", 0)
+	s.wantErr(create("b", store.Seen{Key: s.key("a"), Revision: first}), store.ErrExists)
+	_, _, err = s.etcd.Delete(ctx, s.key("a"), second)
+	s.must(err)
+	s.wantErr(create("c", store.Seen{Key: s.key("a"), Revision: second}), store.ErrStale)
+	s.wantErr(create("c", store.Seen{Key: s.key("none"), Revision: second}), store.ErrStale)
+	s.wantKV("c", "", 0)
 }
 
 func (s *suite) update() {
