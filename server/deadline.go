@@ -7,7 +7,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"sync"
 	"time"
 )
 
@@ -47,40 +46,58 @@ func (x *exchange) boundConnection(timeout time.Duration) error {
 // Setting them up front costs a message to the goroutine that owns the connection and a second timer, a tenth of what a
 // small GET costs altogether.
 func (x *exchange) setDeadline(timeout time.Duration) {
-	ctx := withWarnings(x.r.Context(), x.warnings)
 	if x.longRunning {
-		ctx, x.end = context.WithCancelCause(ctx)
-		stop := context.AfterFunc(x.s.watches, func() { x.s.endWatch(ctx, x.end) })
-		x.cancel = func() { stop(); x.end(nil) }
-		x.r = x.r.WithContext(ctx)
+		ctx, end := context.WithCancelCause(withWarnings(x.r.Context(), &x.warnings))
+		x.end = end
+		x.stopWatching = context.AfterFunc(x.s.watches, func() { x.s.endWatch(ctx, end) })
+		x.setContext(ctx)
 		return
 	}
-	deadline := x.received.Add(timeout)
-	ctx, cancel := context.WithDeadline(ctx, deadline)
-	x.r = x.r.WithContext(ctx)
-	if x.r.ProtoMajor != 2 {
-		x.cancel = cancel
+	x.life.begin(x.r.Context(), x.received.Add(timeout), &x.warnings)
+	x.end = x.life.end
+	x.setContext(&x.life)
+	if left := time.Until(x.life.deadline); left > 0 {
+		x.timer = time.AfterFunc(left, x.expire)
+	} else {
+		x.expire()
+	}
+}
+
+// setContext makes r the exchange's own copy of the request, with the context. The copy that WithContext makes stays on the stack.
+func (x *exchange) setContext(ctx context.Context) {
+	x.request = *x.r.WithContext(ctx)
+	x.r = &x.request
+}
+
+// expire ends the context of a request whose time is over and bounds its stream.
+func (x *exchange) expire() {
+	x.life.end(context.DeadlineExceeded)
+	if x.request.ProtoMajor != 2 {
 		return
 	}
-	rc := http.NewResponseController(x.w)
-	var handling sync.Mutex // held while deadlines are set; the stream must not be touched once its handler has returned
-	done := false
-	stop := context.AfterFunc(ctx, func() {
-		handling.Lock()
-		defer handling.Unlock()
-		if done || !errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			return
-		}
-		if err := errors.Join(supported(rc.SetReadDeadline(deadline)), supported(rc.SetWriteDeadline(deadline.Add(timeToRefuse)))); err != nil {
-			x.s.cfg.Logger.Debug("a request over its time could not be bounded", "auditID", x.auditID, "error", err)
-		}
-	})
-	x.cancel = func() {
-		stop()
-		handling.Lock()
-		done = true
-		handling.Unlock()
-		cancel()
+	x.handling.Lock()
+	defer x.handling.Unlock()
+	if x.handled || !errors.Is(x.life.Err(), context.DeadlineExceeded) {
+		return
+	}
+	rc, deadline := http.NewResponseController(x.w), x.life.deadline
+	if err := errors.Join(supported(rc.SetReadDeadline(deadline)), supported(rc.SetWriteDeadline(deadline.Add(timeToRefuse)))); err != nil {
+		x.s.cfg.Logger.Debug("a request over its time could not be bounded", "auditID", x.auditID, "error", err)
+	}
+}
+
+// endContext ends what setDeadline began, if it did. The stream is not touched any more once it has returned.
+func (x *exchange) endContext() {
+	if x.timer != nil && !x.timer.Stop() {
+		x.handling.Lock()
+		x.handled = true
+		x.handling.Unlock()
+	}
+	if x.stopWatching != nil {
+		x.stopWatching()
+	}
+	if x.end != nil {
+		x.end(nil)
 	}
 }
 

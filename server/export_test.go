@@ -1,6 +1,11 @@
 package server
 
-import "time"
+import (
+	"context"
+	"time"
+
+	"github.com/gatehouse/gatehouse/api"
+)
 
 // What the fuzz targets and tests need to see.
 var (
@@ -8,6 +13,7 @@ var (
 	AggregatedOrPlain   = aggregatedOrPlain
 	AcceptSpec          = acceptSpec
 	SourceIPs           = sourceIPs
+	WarningsOf          = warningsOf
 	WatchTime           = watchTime
 	BearerFromProtocols = bearerFromProtocols
 )
@@ -21,6 +27,13 @@ const (
 
 // NewWorkers returns the run of new workers.
 func NewWorkers() func(func()) { return workers{make(chan func())}.run }
+
+// NewLifetime returns the context of a request of the client, and what ends it. WarningsOf finds the warnings in it.
+func NewLifetime(client context.Context, deadline time.Time, w *api.Warnings) (context.Context, context.CancelCauseFunc) {
+	l := &lifetime{}
+	l.begin(client, deadline, w)
+	return l, l.end
+}
 
 // WriteBound bounds the writes of a watch.
 type WriteBound struct{ b *writeBound }

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -33,13 +34,12 @@ type exchange struct {
 	received time.Time
 	auditID  string
 	peer     netip.Addr
-	warnings *api.Warnings
+	warnings api.Warnings
 	body     *trackedBody // parse; nil over HTTP/2 and where there is no body
 
-	info        api.RequestInfo // parse
-	longRunning bool            // parse
-	cancel      context.CancelFunc
-	end         context.CancelCauseFunc // parse; ends a long-running request
+	info        api.RequestInfo         // parse
+	longRunning bool                    // parse
+	end         context.CancelCauseFunc // parse; ends the context of the request; nil before it
 	held        *heldRequest            // authenticate; nil but for long-running requests
 	refused     error                   // authenticate: why the credential was refused
 	who         *authn.Result           // authenticate; nil if it failed
@@ -47,6 +47,14 @@ type exchange struct {
 	record      *audit.Record           // beginAudit; nil before it
 	seat        *ratelimit.Seat         // limitClient; nil before it
 	permit      authz.Permit            // authorize
+
+	// What setDeadline makes, in parse.
+	life         lifetime     // the context of request, unless that is long-running
+	request      http.Request // what r points to from then on
+	timer        *time.Timer  // calls expire at the deadline; nil if there is none or it has passed
+	stopWatching func() bool  // of a long-running request
+	handling     sync.Mutex   // held while deadlines are set; the stream must not be touched once its handler has returned
+	handled      bool         // guarded by handling
 }
 
 // ServeHTTP takes one request through the stages and finishes what they began, whatever happened.
@@ -57,7 +65,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.requests.leave()
-	defer func() { x.cancel() }() // parse sets it
+	defer x.endContext()
 
 	err := x.guard(x.parse)
 	cutOff := false
@@ -87,17 +95,14 @@ func (x *exchange) complete(err error) (cutOff bool) {
 }
 
 func (s *Server) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
-	warnings := &api.Warnings{}
 	x := &exchange{
 		s:        s,
-		w:        &responseWriter{ResponseWriter: w, warnings: warnings},
 		r:        r,
 		received: time.Now(),
 		auditID:  uuid.NewString(),
 		peer:     peerAddr(r.RemoteAddr),
-		warnings: warnings,
-		cancel:   func() {},
 	}
+	x.w = &responseWriter{ResponseWriter: w, warnings: &x.warnings}
 	h := w.Header()
 	h.Set("Audit-Id", x.auditID)
 	h.Set("Cache-Control", cachePrivate)
