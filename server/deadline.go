@@ -16,9 +16,10 @@ import (
 const timeToRefuse = 5 * time.Second
 
 // limitBody bounds the body. It changes the exchange's own copy of the request: in its own, net/http must find the body that
-// it made, or it resets a connection with an unread body before the client has seen the answer.
+// it made, or it resets a connection with an unread body before the client has seen the answer. A request of length 0 has no body: net/http
+// gives out no byte of what may come all the same.
 func (x *exchange) limitBody() {
-	if !streamsBody(x.info) {
+	if x.r.ContentLength != 0 && !streamsBody(x.info) {
 		x.r.Body = http.MaxBytesReader(x.w.ResponseWriter, x.r.Body, MaxBodyBytes)
 	}
 	if x.r.ProtoMajor != 2 && x.r.ContentLength != 0 {
@@ -48,13 +49,12 @@ func (x *exchange) boundConnection(timeout time.Duration) error {
 func (x *exchange) setDeadline(timeout time.Duration) {
 	if x.longRunning {
 		ctx, end := context.WithCancelCause(withWarnings(x.r.Context(), &x.warnings))
-		x.end = end
-		x.stopWatching = context.AfterFunc(x.s.watches, func() { x.s.endWatch(ctx, end) })
+		stop := context.AfterFunc(x.s.watches, func() { x.s.endWatch(ctx, end) })
+		x.life.end = func(cause error) { stop(); end(cause) }
 		x.setContext(ctx)
 		return
 	}
 	x.life.begin(x.r.Context(), x.received.Add(timeout), &x.warnings)
-	x.end = x.life.end
 	x.setContext(&x.life)
 	if left := time.Until(x.life.deadline); left > 0 {
 		x.timer = time.AfterFunc(left, x.expire)
@@ -93,11 +93,8 @@ func (x *exchange) endContext() {
 		x.handled = true
 		x.handling.Unlock()
 	}
-	if x.stopWatching != nil {
-		x.stopWatching()
-	}
-	if x.end != nil {
-		x.end(nil)
+	if x.life.end != nil {
+		x.life.end(nil)
 	}
 }
 

@@ -26,7 +26,10 @@ const (
 )
 
 // NewWorkers returns the run of new workers.
-func NewWorkers() func(func()) { return workers{make(chan func())}.run }
+func NewWorkers() func(func()) {
+	w := workers{make(chan *task)}
+	return func(f func()) { w.run(&task{f: f}) }
+}
 
 // NewLifetime returns the context of a request of the client, and what ends it. WarningsOf finds the warnings in it.
 func NewLifetime(client context.Context, deadline time.Time, w *api.Warnings) (context.Context, context.CancelCauseFunc) {

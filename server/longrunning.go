@@ -64,7 +64,7 @@ func (x *exchange) hold(c authn.Credentials) {
 	}
 	c.Header = c.Header.Clone()
 	delete(c.Header, "Authorization")
-	x.held = &heldRequest{credentials: c, info: x.info, who: x.who, end: x.end}
+	x.held = &heldRequest{credentials: c, info: x.info, who: x.who, end: x.life.end}
 	x.s.held.add(x.held)
 }
 

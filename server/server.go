@@ -51,7 +51,7 @@ func New(cfg Config) (*Server, error) {
 		pages:      make(map[string]page),
 		healthLane: rate.NewLimiter(healthLaneRate, healthLaneBurst),
 		requests:   gate{idle: make(chan struct{})},
-		workers:    workers{make(chan func())},
+		workers:    workers{make(chan *task)},
 	}
 	s.watches, s.stopWatches = context.WithCancel(context.Background())
 	var err error

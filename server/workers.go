@@ -1,6 +1,9 @@
 package server
 
-import "time"
+import (
+	"sync"
+	"time"
+)
 
 // net/http starts a goroutine for each request of HTTP/2, with a stack of 8 KiB or less. Deciding about a request and answering it goes far
 // deeper: the question to etcd through gRPC, reflection over an object, and Rego's evaluator, which calls itself for each expression of
@@ -17,36 +20,49 @@ const workerIdle = 100 * time.Millisecond
 
 // workers run functions, one after the other each. There are never more of them than calls of run under way, plus those that wait.
 type workers struct {
-	tasks chan func() // unbuffered: a send means that a worker has taken it
+	tasks chan *task // unbuffered: a send means that a worker has taken it
 }
 
-// run calls f on a worker and returns when f has. A panic of f is the caller's.
-func (w workers) run(f func()) {
-	done := make(chan any, 1)
-	task := func() {
-		defer func() { done <- recover() }()
-		f()
-	}
+// task is a function for a worker. It is for one call of run.
+type task struct {
+	f        func()
+	panicked any // what f panicked with; set when done
+	done     sync.WaitGroup
+}
+
+// run calls t.f on a worker and returns when it has. A panic of f is the caller's.
+func (w workers) run(t *task) {
+	t.done.Add(1)
 	select {
-	case w.tasks <- task:
+	case w.tasks <- t:
 	default:
-		go w.work(task)
+		go w.work(t)
 	}
-	if panicked := <-done; panicked != nil {
-		panic(panicked)
+	t.done.Wait()
+	if t.panicked != nil {
+		panic(t.panicked)
 	}
 }
 
-func (w workers) work(task func()) {
+func (w workers) work(t *task) {
 	idle := time.NewTimer(workerIdle)
 	defer idle.Stop()
 	for {
-		task()
+		t.call()
+		t = nil // which does not outlive its request
 		idle.Reset(workerIdle)
 		select {
-		case task = <-w.tasks:
+		case t = <-w.tasks:
 		case <-idle.C:
 			return
 		}
 	}
+}
+
+func (t *task) call() {
+	defer func() {
+		t.panicked = recover()
+		t.done.Done()
+	}()
+	t.f()
 }
