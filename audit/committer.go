@@ -281,6 +281,9 @@ func (c *committer) sync() error {
 	c.failed, c.resumed = false, nil
 	c.failure.Store(nil)
 	c.settle(c.unsynced, nil)
+	for _, e := range c.unsynced {
+		c.queue.recycle(e)
+	}
 	c.unsynced = nil
 	c.seg.removeRetired(c.logger)
 	return nil

@@ -247,9 +247,9 @@ func (l *Log) SetPolicy(ctx context.Context, p *Policy) error {
 	if err := p.Validate(); err != nil {
 		return fmt.Errorf("audit policy: %w", err)
 	}
-	if err := l.append(ctx, notice(l.opts.Clock(), "policy-changed", map[string]string{
+	if err := l.append(ctx, &entry{event: notice(l.opts.Clock(), "policy-changed", map[string]string{
 		AnnotationPrefix + "rules": fmt.Sprint(len(p.Rules)),
-	})); err != nil {
+	})}); err != nil {
 		return err
 	}
 	l.usePolicy(p)
@@ -317,10 +317,10 @@ func (l *Log) release() error {
 }
 
 // append queues an event and waits until it is durable. The error is fit for the client.
-func (l *Log) append(ctx context.Context, event []byte) error {
+func (l *Log) append(ctx context.Context, e *entry) error {
 	ctx, cancel := context.WithTimeout(ctx, l.opts.CommitTimeout)
 	defer cancel()
-	e := &entry{event: event, done: make(chan error, 1)}
+	e.done = make(chan error, 1)
 	if err := l.queue.push(ctx, e); err != nil {
 		return notWritten(err)
 	}
@@ -337,8 +337,8 @@ func (l *Log) append(ctx context.Context, event []byte) error {
 }
 
 // queued queues an event that nobody waits for. The error is fit for the client.
-func (l *Log) queued(ctx context.Context, event []byte) error {
-	if err := l.queue.push(ctx, &entry{event: event}); err != nil {
+func (l *Log) queued(ctx context.Context, e *entry) error {
+	if err := l.queue.push(ctx, e); err != nil {
 		return notWritten(err)
 	}
 	return nil

@@ -14,9 +14,10 @@ var errClosed = errors.New("audit: the log is closed")
 
 // entry is one event on its way to the log.
 type entry struct {
-	event []byte     // without its chain member
-	done  chan error // receives once when the event is durable or was given up; nil if nobody waits
-	own   bool       // made by the committer, so it is not in the queue's account
+	event  []byte     // without its chain member
+	done   chan error // receives once when the event is durable or was given up; nil if nobody waits
+	own    bool       // made by the committer, so it is not in the queue's account
+	shared bool       // from the queue's pool, to which it may return, see recycle
 }
 
 func (e *entry) cost() int {
@@ -32,6 +33,7 @@ type queue struct {
 	max  int
 	wake chan struct{} // capacity 1: there may be something to take
 	done chan struct{} // closed by close
+	pool sync.Pool     // of *entry
 
 	mu      sync.Mutex // guards the fields below
 	entries []*entry
@@ -42,6 +44,40 @@ type queue struct {
 
 func newQueue(limit int) *queue {
 	return &queue{max: limit, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// Room for events
+//
+// Every request has an event of about 1 KiB, a tenth of all memory that a GET allocates, which lives for up to a second: until it is durable, because
+// it is written again if a sync fails. So entries are used again, with the room of their events. There is one place where one becomes free: the
+// committer has made it durable, and has dropped it from its lists. Before that nobody but the committer holds an entry that was pushed, with
+// one exception: who waits for an event to become durable goes on holding its entry, and may give up waiting. Such entries are not used again.
+//
+// Rejected: room of the exact size, which would be about as much; encoding in the committer, which would hold every request's strings until then and
+// do all the encoding in one goroutine.
+
+// maxSpare bounds the room of an entry that is used again, in bytes: events with bodies are rare, and must not hold theirs for ever.
+const maxSpare = 4 << 10
+
+// entry returns an entry whose event is empty and has room for size bytes.
+func (q *queue) entry(size int) *entry {
+	e, ok := q.pool.Get().(*entry)
+	if !ok {
+		e = &entry{shared: true}
+	}
+	if cap(e.event) < size {
+		e.event = make([]byte, 0, size)
+	}
+	return e
+}
+
+// recycle takes an entry that has become durable and that nothing refers to any more. Those that did not come from the pool, or
+// that somebody waited for, are left to the garbage collector.
+func (q *queue) recycle(e *entry) {
+	if e.shared && e.done == nil && cap(e.event) <= maxSpare {
+		e.event = e.event[:0]
+		q.pool.Put(e)
+	}
 }
 
 // push adds an entry and waits while the queue is full. An entry larger than the whole queue is taken when the queue is empty.

@@ -78,7 +78,7 @@ func (r *Record) Received(ctx context.Context) error {
 	omitted := !r.precedes && r.decision.omit.has(StageRequestReceived)
 	r.mu.Lock()
 	r.received = true
-	var event []byte
+	var event *entry
 	if !omitted {
 		event = r.encode(StageRequestReceived, r.event.RequestReceivedTimestamp.Time)
 	}
@@ -152,15 +152,17 @@ func (l *Log) newRecord(r Request, d decision) *Record {
 }
 
 // encode is called with mu held.
-func (r *Record) encode(stage Stage, at time.Time) []byte {
+func (r *Record) encode(stage Stage, at time.Time) *entry {
 	r.event.Stage = stage
 	r.event.StageTimestamp = metav1.NewMicroTime(at)
-	return r.bytes()
+	return r.entry()
 }
 
-// bytes is called with mu held.
-func (r *Record) bytes() []byte {
-	return r.event.AppendJSON(make([]byte, 0, 1024+len(r.event.RequestObject)+len(r.event.ResponseObject)))
+// entry is called with mu held.
+func (r *Record) entry() *entry {
+	e := r.log.queue.entry(1024 + len(r.event.RequestObject) + len(r.event.ResponseObject))
+	e.event = r.event.AppendJSON(e.event)
+	return e
 }
 
 // AuditID is the identifier of the request's events, empty for a nil Record.
@@ -290,14 +292,14 @@ func (r *Record) notExecuted() {
 	r.mu.Lock()
 	r.event.Annotations[AnnotationOutcome] = "not-executed"
 	r.mu.Unlock()
-	r.end(StageResponseComplete, 503, nil, func(event []byte) {
-		if err := r.log.queue.force(&entry{event: event}); err != nil {
+	r.end(StageResponseComplete, 503, nil, func(event *entry) {
+		if err := r.log.queue.force(event); err != nil {
 			r.log.opts.Logger.Error("an audit record came after the log was closed", "stage", StageResponseComplete)
 		}
 	})
 }
 
-func (r *Record) end(stage Stage, code int, status *metav1.Status, push func([]byte)) {
+func (r *Record) end(stage Stage, code int, status *metav1.Status, push func(*entry)) {
 	r.mu.Lock()
 	if r.done {
 		r.mu.Unlock()
@@ -330,8 +332,8 @@ func (r *Record) mayQuoteBody() bool {
 }
 
 // push queues an event that nobody waits for.
-func (r *Record) push(event []byte) {
-	if err := r.log.queue.push(context.Background(), &entry{event: event}); err != nil {
+func (r *Record) push(event *entry) {
+	if err := r.log.queue.push(context.Background(), event); err != nil {
 		r.log.opts.Logger.Error("an audit record came after the log was closed")
 	}
 }

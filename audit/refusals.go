@@ -102,7 +102,7 @@ func (s *refusals) add(kind refusal, r *Record) {
 	}
 	s.mu.Unlock()
 	r.mu.Lock()
-	event := r.bytes()
+	event := r.entry()
 	r.mu.Unlock()
 	r.push(event)
 }
@@ -133,10 +133,10 @@ func (s *refusals) write(kind refusal, k *similar) {
 	if kind.all {
 		r.event.Annotations[AnnotationSummarisedOver] = "all"
 	}
-	event := r.bytes()
+	event := r.entry()
 	r.mu.Unlock()
 	k.n, k.last = 0, nil
-	if err := s.log.queue.force(&entry{event: event}); err != nil {
+	if err := s.log.queue.force(event); err != nil {
 		s.log.opts.Logger.Error("an audit record came after the log was closed")
 	}
 }
