@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"slices"
 	"strconv"
+	"time"
 	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -94,8 +95,20 @@ func (w *writer) time(quoted string, t metav1.MicroTime) {
 		return
 	}
 	w.b = append(w.b, '"')
-	w.b = t.UTC().AppendFormat(w.b, metav1.RFC3339Micro)
+	w.b = appendMicro(w.b, t.UTC())
 	w.b = append(w.b, '"')
+}
+
+// appendMicro appends t, which is in UTC, in the layout metav1.RFC3339Micro. Package time has a fast way for the layout without a fraction
+// only; two of these times were a quarter of what an event cost.
+func appendMicro(b []byte, t time.Time) []byte {
+	b = t.AppendFormat(b, time.RFC3339)
+	b[len(b)-1] = '.' // in the place of the Z
+	micros := t.Nanosecond() / 1000
+	for unit := 100_000; unit > 0; unit /= 10 {
+		b = append(b, '0'+byte(micros/unit%10))
+	}
+	return append(b, 'Z')
 }
 
 func (w *writer) list(values []string) {
@@ -211,11 +224,11 @@ func appendString(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
+		if verbatim[c] {
+			i++
+			continue
+		}
 		if c < utf8.RuneSelf {
-			if plain(c) {
-				i++
-				continue
-			}
 			b = appendEscape(append(b, s[start:i]...), c)
 			i++
 			start = i
@@ -237,9 +250,13 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-func plain(c byte) bool {
-	return c >= 0x20 && c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
-}
+// verbatim tells the bytes that are characters of their own and are not escaped. It is looked at for each byte of each event.
+var verbatim = func() (t [256]bool) {
+	for c := byte(0x20); c < utf8.RuneSelf; c++ {
+		t[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+	}
+	return t
+}()
 
 func appendEscape(b []byte, c byte) []byte {
 	switch c {

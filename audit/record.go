@@ -43,9 +43,11 @@ type Record struct {
 	precedes bool // the RequestReceived event has to be durable before the request is executed
 
 	mu       sync.Mutex // guards the fields below
-	event    Event      // Annotations are never nil
-	received bool       // Received was called: the request may have been executed
-	done     bool       // Finish or Close was called, or Received refused
+	event    Event      // Annotations are never nil; for resources, ObjectRef is &ref
+	ref      ObjectReference
+	status   metav1.Status // what ResponseStatus points to, where it is a code alone
+	received bool          // Received was called: the request may have been executed
+	done     bool          // Finish or Close was called, or Received refused
 }
 
 // Begin starts the audit of a request, which must not be executed before [Record.Received] has returned. A request that is
@@ -137,11 +139,12 @@ func (l *Log) newRecord(r Request, d decision) *Record {
 	e.SourceIPs = sourcesForLog(r.SourceIPs)
 	e.UserAgent = freeText(r.UserAgent, MaxUserAgentBytes)
 	if r.Info.IsResource {
-		e.ObjectRef = &ObjectReference{
+		rec.ref = ObjectReference{
 			Resource: clamp(r.Info.Resource, MaxNameBytes), Namespace: clamp(r.Info.Namespace, MaxNameBytes),
 			Name: clamp(r.Info.Name, MaxNameBytes), APIGroup: clamp(r.Info.Group, MaxNameBytes),
 			APIVersion: clamp(r.Info.Version, MaxNameBytes), Subresource: clamp(r.Info.Subresource, MaxNameBytes),
 		}
+		e.ObjectRef = &rec.ref
 	}
 	e.RequestReceivedTimestamp = metav1.NewMicroTime(r.Received)
 	e.Annotations = make(map[string]string, 4)
@@ -266,7 +269,7 @@ func (r *Record) ResponseStarted(code int) {
 		r.mu.Unlock()
 		return
 	}
-	r.event.ResponseStatus = &metav1.Status{Code: int32(code)}
+	r.answered(code)
 	event := r.encode(StageResponseStarted, r.log.opts.Clock())
 	r.mu.Unlock()
 	r.push(event)
@@ -313,7 +316,9 @@ func (r *Record) end(stage Stage, code int, status *metav1.Status, push func(*en
 			return
 		}
 	}
-	r.event.ResponseStatus = statusForLog(code, status, r.secret && r.mayQuoteBody())
+	if r.answered(code); status != nil {
+		r.event.ResponseStatus = statusForLog(code, status, r.secret && r.mayQuoteBody())
+	}
 	if kind, ok := r.refusal(code); ok {
 		r.event.Stage, r.event.StageTimestamp = stage, metav1.NewMicroTime(r.log.opts.Clock())
 		r.mu.Unlock()
@@ -323,6 +328,12 @@ func (r *Record) end(stage Stage, code int, status *metav1.Status, push func(*en
 	event := r.encode(stage, r.log.opts.Clock())
 	r.mu.Unlock()
 	push(event)
+}
+
+// answered makes the code the status of the response. It is called with mu held.
+func (r *Record) answered(code int) {
+	r.status = metav1.Status{Code: int32(code)}
+	r.event.ResponseStatus = &r.status
 }
 
 // mayQuoteBody reports whether what the client was told can hold a part of the body. Whoever refuses a request before it is received, or

@@ -189,9 +189,6 @@ func precedes(info api.RequestInfo) bool {
 // statusForLog bounds the texts of a status. Where they may quote a body that holds credentials, messages that are not fixed are
 // left out.
 func statusForLog(code int, s *metav1.Status, secret bool) *metav1.Status {
-	if s == nil {
-		return &metav1.Status{Code: int32(code)}
-	}
 	c := *s
 	c.Code = int32(code)
 	if secret && !fixedMessage(code) {
