@@ -46,7 +46,7 @@ func (u User) IsAnonymous() bool { return u.Name == UserAnonymous }
 // The receiver's slice is not changed.
 func (u User) WithGroup(group string) User {
 	if !u.InGroup(group) {
-		u.Groups = append(slices.Clone(u.Groups), group)
+		u.Groups = append(slices.Clip(u.Groups), group) // which has no room, so it is copied
 	}
 	return u
 }

@@ -86,7 +86,7 @@ type impersonateHeaders struct {
 }
 
 func readHeaders(h http.Header) (impersonateHeaders, error) {
-	asked := impersonateHeaders{extra: map[string][]string{}}
+	var asked impersonateHeaders
 	count, size := 0, 0
 	for key := range h {
 		if hasPrefixFold(key, impersonatePrefix) {
@@ -105,6 +105,7 @@ func readHeaders(h http.Header) (impersonateHeaders, error) {
 		return asked, api.BadRequest("the impersonation headers have %d values in %d bytes, the limits are %d and %d",
 			count, size, MaxImpersonationValues, MaxImpersonationBytes)
 	}
+	asked.extra = map[string][]string{}
 	for _, key := range slices.Sorted(maps.Keys(h)) {
 		if !hasPrefixFold(key, impersonatePrefix) {
 			continue

@@ -71,6 +71,32 @@ func TestAuthenticate(t *testing.T) {
 	}
 }
 
+// TestResultsAreNotChangedByOthers guards the result that all requests with a token share: what a review and a chain add is not for the next
+// request.
+func TestResultsAreNotChangedByOthers(t *testing.T) {
+	a := open(t, sample)
+	chain := &authn.Chain{Tokens: []authn.Authenticator{a}, APIAudiences: []string{"here", "there"}}
+	cred := authn.Credentials{BearerToken: "t0ken-a", HasBearer: true}
+	for range 2 {
+		review, err := chain.Token(t.Context(), "t0ken-a", []string{"there"})
+		if err != nil || len(review.Audiences) != 1 {
+			t.Fatalf("Token = %v, %v", review, err)
+		}
+		got, err := chain.Authenticate(t.Context(), cred, api.RequestInfo{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := &authn.Result{User: api.User{Name: "alice", UID: "u1", Groups: []string{"dev", "ops", api.GroupAuthenticated}}, Method: "tokenfile"}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("Authenticate (-want +got):\n%s", diff)
+		}
+		got.User.Groups[0] = "another" // which nobody does, but the groups of the file are not the result's
+		if diff := cmp.Diff([]string{"dev", "ops"}, user(t, a, "t0ken-a").Groups); diff != "" {
+			t.Errorf("groups of the file (-want +got):\n%s", diff)
+		}
+	}
+}
+
 func TestBrokenFiles(t *testing.T) {
 	tests := map[string]struct{ data, want string }{
 		"an empty token matches an empty header":      {"a,b,c\n,bob,u\n", "line 2: the token is empty"},
@@ -190,6 +216,7 @@ func FuzzFile(f *testing.F) {
 }
 
 func BenchmarkAuthenticate(b *testing.B) {
+	b.ReportAllocs()
 	a := open(b, manyTokens(1000))
 	c := authn.Credentials{BearerToken: "500", HasBearer: true}
 	for b.Loop() {
