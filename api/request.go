@@ -81,7 +81,7 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	if err != nil {
 		return RequestInfo{}, err
 	}
-	info := RequestInfo{Path: "/" + strings.Join(segments, "/"), Verb: strings.ToLower(method)}
+	info := RequestInfo{Path: "/" + strings.Join(segments, "/")}
 	var rest []string
 	switch {
 	case len(segments) >= 3 && segments[0] == "api":
@@ -89,6 +89,7 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	case len(segments) >= 4 && segments[0] == "apis":
 		info.Group, info.Version, rest = segments[1], segments[2], segments[3:]
 	default:
+		info.Verb = strings.ToLower(method)
 		return info, nil
 	}
 	info.IsResource = true
@@ -107,7 +108,10 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	} else if method == http.MethodOptions {
 		return RequestInfo{}, MethodNotAllowed()
 	}
-	query := u.Query()
+	var query url.Values
+	if u.RawQuery != "" {
+		query = u.Query()
+	}
 	info.setVerb(method, query, legacyWatch)
 	return info, nil
 }

@@ -171,14 +171,11 @@ func checkScope(t *Type, info api.RequestInfo) error {
 
 // key is the etcd key of an object, or of the collection (ending with a slash) where name is empty.
 func (s *Service) key(t *Type, namespace, name string) string {
-	var b strings.Builder
-	b.WriteString(s.caches[t.Prefix].Prefix())
+	prefix := s.caches[t.Prefix].Prefix()
 	if t.Namespaced && namespace != "" {
-		b.WriteString(namespace)
-		b.WriteByte('/')
+		return prefix + namespace + "/" + name
 	}
-	b.WriteString(name)
-	return b.String()
+	return prefix + name
 }
 
 // stored is the type whose form is in etcd.
@@ -245,10 +242,11 @@ func broken(t *Type, item *store.Item, cause error) error {
 
 // storeError maps the errors of package store.
 func storeError(t *Type, name string, err error) error {
-	var own *api.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
+	}
+	var own *api.Error // on the heap, so not before there is an error
+	switch {
 	case errors.As(err, &own):
 		return err
 	case errors.Is(err, store.ErrExists):

@@ -92,6 +92,9 @@ func choose(accept string, allow func(media string, params map[string]string) bo
 	if len(accept) > maxAccept {
 		return "", nil, false
 	}
+	if slices.Contains([]string{mediaJSON, mediaYAML, mediaProtobuf}, accept) && allow(accept, nil) {
+		return accept, nil, true // What most clients send needs no parser.
+	}
 	for _, clause := range goautoneg.ParseAccept(accept) {
 		for _, media := range []string{mediaJSON, mediaYAML, mediaProtobuf} {
 			if covers(clause, media) && streams(media, clause.Params) && clause.Params["sv"] == "" && allow(media, clause.Params) {

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/url"
 	"runtime"
 	"slices"
 	"strings"
@@ -171,11 +172,13 @@ func DefaultVersion(commit, date string) version.Info {
 	}
 }
 
-// queryValue is the first value of a query parameter. It parses nothing when there is no query, which is
-// how most requests come.
-func queryValue(r *http.Request, key string) string {
+// queryOf is the query of a request. It parses nothing when there is none, which is how most requests come, and returns nil then.
+func queryOf(r *http.Request) url.Values {
 	if r.URL.RawQuery == "" {
-		return ""
+		return nil
 	}
-	return r.URL.Query().Get(key)
+	return r.URL.Query()
 }
+
+// queryValue is the first value of a query parameter.
+func queryValue(r *http.Request, key string) string { return queryOf(r).Get(key) }

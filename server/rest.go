@@ -89,10 +89,11 @@ func (s *REST) ServeResource(w http.ResponseWriter, r *http.Request, p authz.Per
 	ctx := r.Context()
 	switch info.Verb {
 	case "get":
-		if err := refuseExport(r.URL.Query()); err != nil {
+		query := queryOf(r)
+		if err := refuseExport(query); err != nil {
 			return err
 		}
-		result, err := s.service.Get(ctx, p, r.URL.Query().Get("resourceVersion"))
+		result, err := s.service.Get(ctx, p, query.Get("resourceVersion"))
 		return c.answer(result, err)
 	case "list":
 		return c.list(ctx)
