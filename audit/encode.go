@@ -17,6 +17,12 @@ import (
 // AppendJSON appends the event, without its chain member, as one line of JSON without a newline.
 // RequestObject and ResponseObject must hold compact JSON, with <, > and & escaped, or nothing.
 func (e *Event) AppendJSON(b []byte) []byte {
+	var few [16]annotation
+	return e.appendJSON(b, sortedAnnotations(e.Annotations, few[:0]))
+}
+
+// appendJSON is AppendJSON with other annotations than the event's own.
+func (e *Event) appendJSON(b []byte, list annotations) []byte {
 	w := writer{b: append(b, '{'), first: true}
 	w.optional(`"kind":`, e.Kind)
 	w.optional(`"apiVersion":`, e.APIVersion)
@@ -48,9 +54,9 @@ func (e *Event) AppendJSON(b []byte) []byte {
 	w.raw(`"responseObject":`, e.ResponseObject)
 	w.time(`"requestReceivedTimestamp":`, e.RequestReceivedTimestamp)
 	w.time(`"stageTimestamp":`, e.StageTimestamp)
-	if len(e.Annotations) > 0 {
+	if len(list) > 0 {
 		w.key(`"annotations":`)
-		w.annotations(e.Annotations)
+		w.annotations(list)
 	}
 	return append(w.b, '}')
 }
@@ -188,12 +194,11 @@ func (w *writer) status(s *metav1.Status) {
 	w.b = append(w.b, encoded...)
 }
 
-func (w *writer) annotations(m map[string]string) {
+func (w *writer) annotations(list annotations) {
 	w.open()
-	var few [16]string
-	for _, k := range sortedKeys(m, few[:0]) {
-		w.member(k)
-		w.b = appendString(w.b, m[k])
+	for _, n := range list {
+		w.member(n.key)
+		w.b = appendString(w.b, n.value)
 	}
 	w.close()
 }

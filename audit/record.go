@@ -42,8 +42,10 @@ type Record struct {
 	secret   bool
 	precedes bool // the RequestReceived event has to be durable before the request is executed
 
-	mu       sync.Mutex // guards the fields below
-	event    Event      // Annotations are never nil; for resources, ObjectRef is &ref
+	mu       sync.Mutex    // guards the fields below
+	event    Event         // without annotations; for resources, ObjectRef is &ref
+	notes    annotations   // the annotations
+	few      [5]annotation // room for notes
 	ref      ObjectReference
 	status   metav1.Status // what ResponseStatus points to, where it is a code alone
 	received bool          // Received was called: the request may have been executed
@@ -147,9 +149,9 @@ func (l *Log) newRecord(r Request, d decision) *Record {
 		e.ObjectRef = &rec.ref
 	}
 	e.RequestReceivedTimestamp = metav1.NewMicroTime(r.Received)
-	e.Annotations = make(map[string]string, 4)
+	rec.notes = rec.few[:0]
 	if r.AuthMethod != "" {
-		e.Annotations[AnnotationMethod] = clamp(r.AuthMethod, MaxNameBytes)
+		rec.notes = rec.notes.set(AnnotationMethod, clamp(r.AuthMethod, MaxNameBytes))
 	}
 	return rec
 }
@@ -164,7 +166,7 @@ func (r *Record) encode(stage Stage, at time.Time) *entry {
 // entry is called with mu held.
 func (r *Record) entry() *entry {
 	e := r.log.queue.entry(1024 + len(r.event.RequestObject) + len(r.event.ResponseObject))
-	e.event = r.event.AppendJSON(e.event)
+	e.event = r.event.appendJSON(e.event, r.notes)
 	return e
 }
 
@@ -190,10 +192,10 @@ func (r *Record) Annotate(key, value string) {
 // annotate is called with mu held.
 func (r *Record) annotate(key, value string) {
 	key = clamp(key, MaxNameBytes)
-	if _, there := r.event.Annotations[key]; !there && len(r.event.Annotations) >= MaxAnnotations {
+	if _, there := r.notes.find(key); !there && len(r.notes) >= MaxAnnotations {
 		return
 	}
-	r.event.Annotations[key] = freeText(value, MaxAnnotationBytes)
+	r.notes = r.notes.set(key, freeText(value, MaxAnnotationBytes))
 }
 
 // SetImpersonated records the user that the request acts as.
@@ -293,7 +295,7 @@ func (r *Record) Close() {
 // notExecuted ends a record whose request was refused because the record was late; it may yet appear in the log.
 func (r *Record) notExecuted() {
 	r.mu.Lock()
-	r.event.Annotations[AnnotationOutcome] = "not-executed"
+	r.notes = r.notes.set(AnnotationOutcome, "not-executed")
 	r.mu.Unlock()
 	r.end(StageResponseComplete, 503, nil, func(event *entry) {
 		if err := r.log.queue.force(event); err != nil {
@@ -339,7 +341,7 @@ func (r *Record) answered(code int) {
 // mayQuoteBody reports whether what the client was told can hold a part of the body. Whoever refuses a request before it is received, or
 // does not authorize it, has not seen the body. It is called with mu held.
 func (r *Record) mayQuoteBody() bool {
-	return r.received && r.event.Annotations[AnnotationDecision] != "forbid"
+	return r.received && r.notes.get(AnnotationDecision) != "forbid"
 }
 
 // push queues an event that nobody waits for.

@@ -129,9 +129,9 @@ func (s *refusals) due(kind refusal) {
 func (s *refusals) write(kind refusal, k *similar) {
 	r := k.last
 	r.mu.Lock()
-	r.event.Annotations[AnnotationSummarised] = strconv.FormatUint(k.n, 10)
+	r.notes = r.notes.set(AnnotationSummarised, strconv.FormatUint(k.n, 10))
 	if kind.all {
-		r.event.Annotations[AnnotationSummarisedOver] = "all"
+		r.notes = r.notes.set(AnnotationSummarisedOver, "all")
 	}
 	event := r.entry()
 	r.mu.Unlock()
