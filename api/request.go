@@ -77,11 +77,11 @@ func ParseRequest(method string, u *url.URL) (RequestInfo, error) {
 	if !slices.Contains(methods, method) {
 		return RequestInfo{}, MethodNotAllowed()
 	}
-	segments, err := splitPath(u)
+	path, segments, err := splitPath(u)
 	if err != nil {
 		return RequestInfo{}, err
 	}
-	info := RequestInfo{Path: "/" + strings.Join(segments, "/")}
+	info := RequestInfo{Path: path}
 	var rest []string
 	switch {
 	case len(segments) >= 3 && segments[0] == "api":
@@ -185,30 +185,34 @@ func isTrue(query url.Values, key string) bool {
 	return ok && len(values) > 0 && values[0] != "false" && values[0] != "0"
 }
 
-func splitPath(u *url.URL) ([]string, error) {
+// splitPath returns the segments of the path, decoded, and what they are together.
+func splitPath(u *url.URL) (path string, segments []string, err error) {
 	raw := u.EscapedPath()
 	if len(raw) > MaxPathBytes {
-		return nil, BadRequest("the path is %d bytes long, the limit is %d", len(raw), MaxPathBytes)
+		return "", nil, BadRequest("the path is %d bytes long, the limit is %d", len(raw), MaxPathBytes)
 	}
 	if !strings.HasPrefix(raw, "/") {
-		return nil, BadRequest("the path must begin with a slash")
+		return "", nil, BadRequest("the path must begin with a slash")
 	}
-	raw = strings.TrimSuffix(raw[1:], "/")
-	if raw == "" {
-		return nil, nil
+	path = strings.TrimSuffix(raw, "/")
+	if len(path) <= 1 {
+		return "/", nil, nil
 	}
-	segments := strings.Split(raw, "/")
+	segments = strings.Split(path[1:], "/")
 	for i, s := range segments {
 		decoded, err := url.PathUnescape(s)
 		if err != nil {
-			return nil, BadRequest("path segment %d is not correctly percent-encoded", i+1)
+			return "", nil, BadRequest("path segment %d is not correctly percent-encoded", i+1)
 		}
 		if bad := badSegment(decoded); bad != "" {
-			return nil, BadRequest("path segment %d %s", i+1, bad)
+			return "", nil, BadRequest("path segment %d %s", i+1, bad)
 		}
 		segments[i] = decoded
 	}
-	return segments, nil
+	if strings.Contains(path, "%") {
+		path = "/" + strings.Join(segments, "/")
+	}
+	return path, segments, nil
 }
 
 func badSegment(s string) string {

@@ -46,7 +46,8 @@ func (c *call) send(code int, b []byte) error {
 // sendList streams a list. YAML and indented lists are gathered first.
 func (c *call) sendList(l *resource.List) error {
 	out := &body{call: c, code: http.StatusOK}
-	chunks := resource.Chunks{W: out, Buf: c.lists.get()}
+	room := c.lists.get()
+	chunks := resource.Chunks{W: out, Buf: *room}
 	var gathered *bytes.Buffer
 	if c.format.media == mediaYAML || (c.format.pretty && c.format.media == mediaJSON && l.Bytes <= maxPretty) {
 		gathered = &bytes.Buffer{}
@@ -58,7 +59,7 @@ func (c *call) sendList(l *resource.List) error {
 		return err // A compressed answer stays unfinished, which the client notices.
 	}
 	// Not after an error: a stream that was reset while it was written may still be read from the buffer.
-	c.lists.put(chunks.Buf)
+	c.lists.put(room, chunks.Buf)
 	if gathered == nil {
 		return out.Close()
 	}
@@ -144,15 +145,19 @@ type bufferPool struct {
 	pool       sync.Pool
 }
 
-func (p *bufferPool) get() []byte {
+// get returns an empty buffer behind a pointer, which goes back with it.
+func (p *bufferPool) get() *[]byte {
 	if b, ok := p.pool.Get().(*[]byte); ok {
-		return (*b)[:0]
+		return b
 	}
-	return make([]byte, 0, p.size)
+	b := make([]byte, 0, p.size)
+	return &b
 }
 
-func (p *bufferPool) put(b []byte) {
+// put takes back what get returned, and what has become of the buffer.
+func (p *bufferPool) put(from *[]byte, b []byte) {
 	if cap(b) <= p.keep {
-		p.pool.Put(&b)
+		*from = b[:0]
+		p.pool.Put(from)
 	}
 }

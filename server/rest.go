@@ -273,14 +273,15 @@ func (c *call) answer(r resource.Result, err error) error {
 	if c.record.WantsResponseObject() {
 		c.record.SetResponseObject(r.Type.AppendObject(nil, r.Item))
 	}
-	b, err := c.encodeItem(c.items.get(), r)
+	room := c.items.get()
+	b, err := c.encodeItem(*room, r)
 	if err != nil {
 		return err
 	}
 	if err := c.send(r.Code, b); err != nil {
 		return err
 	}
-	c.items.put(b)
+	c.items.put(room, b)
 	return nil
 }
 
