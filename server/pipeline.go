@@ -50,7 +50,7 @@ type exchange struct {
 	out  responseWriter // what w points to
 	told [3]string      // the values of the headers that every answer has
 	task task           // for the worker
-	err  error          // parse: what it said, for the worker
+	err  error          // parse: what it said
 
 	// What setDeadline makes, in parse.
 	request  http.Request // what r points to from then on
@@ -67,22 +67,29 @@ type exchange struct {
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := s.newExchange(w, r)
 	if !s.requests.enter() {
+		x.introduce()
 		x.turnAway()
 		return
 	}
 	defer s.requests.leave()
 	defer x.endContext()
 
-	x.err = x.guard(x.parse)
+	x.task.f = x.begin
+	s.workers.run(&x.task)
 	if x.longRunning {
 		x.complete()
-	} else {
-		x.task.f = x.complete
-		s.workers.run(&x.task)
 	}
 	if x.cut {
 		// The client has part of an answer; ending the stream badly tells it that the rest is missing.
 		panic(http.ErrAbortHandler)
+	}
+}
+
+// begin parses the request and, unless it is long-running, completes it.
+func (x *exchange) begin() {
+	x.introduce()
+	if x.err = x.guard(x.parse); !x.longRunning {
+		x.complete()
 	}
 }
 
@@ -100,21 +107,20 @@ func (x *exchange) complete() {
 }
 
 func (s *Server) newExchange(w http.ResponseWriter, r *http.Request) *exchange {
-	x := &exchange{
-		s:        s,
-		r:        r,
-		received: time.Now(),
-		auditID:  uuid.NewString(),
-		peer:     peerAddr(r.RemoteAddr),
-	}
+	x := &exchange{s: s, r: r, received: time.Now()}
 	x.out = responseWriter{ResponseWriter: w, warnings: &x.warnings}
 	x.w = &x.out
+	return x
+}
+
+// introduce names the request and its peer, and sets the headers that every answer has.
+func (x *exchange) introduce() {
+	x.auditID, x.peer = uuid.NewString(), peerAddr(x.r.RemoteAddr)
 	// As Set does, but without a slice for each. Whoever adds a value gets another slice, since none has room.
 	x.told = [...]string{x.auditID, cachePrivate, "nosniff"}
-	h := w.Header()
+	h := x.w.Header()
 	h["Audit-Id"], h["Cache-Control"], h["X-Content-Type-Options"] = x.told[0:1:1], x.told[1:2:2], x.told[2:3:3]
-	s.cfg.Edge.tell(h, r)
-	return x
+	x.s.cfg.Edge.tell(h, x.r)
 }
 
 // serve is the order of the stages after parse.
