@@ -229,7 +229,7 @@ func appendString(b []byte, s string) []byte {
 	start := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if verbatim[c] {
+		if verbatim(c) {
 			i++
 			continue
 		}
@@ -255,13 +255,21 @@ func appendString(b []byte, s string) []byte {
 	return append(b, '"')
 }
 
-// verbatim tells the bytes that are characters of their own and are not escaped. It is looked at for each byte of each event.
-var verbatim = func() (t [256]bool) {
-	for c := byte(0x20); c < utf8.RuneSelf; c++ {
-		t[c] = c != '"' && c != '\\' && c != '<' && c != '>' && c != '&'
+// verbatim tells the bytes that are characters of their own and are not escaped. It is asked for each byte of each event, so that the answers
+// are the bits of two numbers.
+func verbatim(c byte) bool {
+	const (
+		below64 = uint64(1<<64-1<<0x20) &^ (1<<'"' | 1<<'&' | 1<<'<' | 1<<'>')
+		above   = uint64(1<<64-1) &^ (1 << ('\\' - 64))
+	)
+	switch {
+	case c < 64:
+		return below64>>c&1 != 0
+	case c < utf8.RuneSelf:
+		return above>>(c-64)&1 != 0
 	}
-	return t
-}()
+	return false
+}
 
 func appendEscape(b []byte, c byte) []byte {
 	switch c {

@@ -318,7 +318,8 @@ func (r *Record) end(stage Stage, code int, status *metav1.Status, push func(*en
 			return
 		}
 	}
-	if r.answered(code); status != nil {
+	r.answered(code)
+	if status != nil {
 		r.event.ResponseStatus = statusForLog(code, status, r.secret && r.mayQuoteBody())
 	}
 	if kind, ok := r.refusal(code); ok {
