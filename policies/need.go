@@ -151,8 +151,11 @@ func (s *scope) anyFact(f func(*ast.Expr) bool) bool {
 	})
 }
 
-// anyOf is the need of the rules of which one must hold.
+// anyOf is the need of the rules of which one must hold; nothing if there are none, which is not for this to judge.
 func (a *analysis) anyOf(rules []*ast.Rule) need {
+	if len(rules) == 0 {
+		return nothing()
+	}
 	var all need
 	for _, r := range rules {
 		if all = all.or(a.rule(r)); all.isNothing() {

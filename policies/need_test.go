@@ -64,9 +64,11 @@ func TestNeed(t *testing.T) {
 		"destructuring":                     {`deny contains "x" if { [p, _] := input.object.a; p.b }`, "a"},
 		"variables in a ring":               {`deny contains "x" if { a = b; b = c; c = a; a = json.unmarshal("{}"); c.b }`, ""},
 		"variables in a ring with the input": {
-			`deny contains "x" if { a = b; b = c; c = a; a = input.object.q; c.b }`, "q b"},
+			`deny contains "x" if { a = b; b = c; c = a; a = input.object.q; c.b }`, "q b",
+		},
 		"the same name in two comprehensions": {
-			`deny contains "x" if { p := [x | x = input.object.a]; q := [x | some x in {{"k"}}]; some e in q; e.c; count(p) > 0 }`, ""},
+			`deny contains "x" if { p := [x | x = input.object.a]; q := [x | some x in {{"k"}}]; some e in q; e.c; count(p) > 0 }`, "",
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			got, err := policies.NeedOf(head + test.rules + "\n")
