@@ -27,7 +27,7 @@ type Namespaces interface {
 // As a Mutator it changes nothing: it looks before any other plugin, so that a missing namespace is not told as something
 // that is missing in it.
 //
-// With several servers, one that has not heard of a deletion must not create in what is gone. To ask etcd before each create was a fifth of its
+// With several servers, one that has not heard of a deletion must not create in what is gone. To ask etcd before each create was a tenth of its
 // cost, and left the time between question and write open. Instead a namespace in the cache will do, and whoever writes makes the
 // write depend on it ([Attributes.SeenNamespace]).
 type NamespaceLifecycle struct {

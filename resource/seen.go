@@ -23,7 +23,7 @@ import (
 //   - Of other servers' writes, admission knows a moment later, as kube-apiserver's does; after [maxLag] at the latest, or the write waits.
 //
 // The rejected alternative is a question to etcd before each create. It promised the caches of the moment at which the request came, and nothing
-// for the moment of the write, for a fifth of what a create costs.
+// for the moment of the write, for a tenth of what a create costs.
 
 // staleTries is how often a create is tried on a namespace that changes meanwhile. Each try is on a state that is newer than the one before.
 const staleTries = 5
