@@ -83,9 +83,13 @@ func serve(t testing.TB, client *clientv3.Client, change ...func(*resource.Confi
 
 // Namespace implements admission.Namespaces on the cluster itself.
 func (c *cluster) Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error) {
+	return c.namespace(ctx, name, "")
+}
+
+func (c *cluster) namespace(ctx context.Context, name, version string) (*corev1.Namespace, bool, error) {
 	r, err := c.Get(ctx, authz.System("test", api.RequestInfo{
 		IsResource: true, Verb: "get", Version: "v1", Resource: "namespaces", Namespace: name, Name: name,
-	}), "")
+	}), version)
 	if api.IsReason(err, metav1.StatusReasonNotFound) {
 		return nil, false, nil
 	}

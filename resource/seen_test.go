@@ -8,7 +8,6 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/gatehouse/gatehouse/admission"
-	"github.com/gatehouse/gatehouse/authz"
 	"github.com/gatehouse/gatehouse/resource"
 )
 
@@ -93,13 +92,5 @@ func TestCreateDependsOnTheNamespace(t *testing.T) {
 type late struct{ *cluster }
 
 func (l late) Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error) {
-	r, err := l.Get(ctx, authz.System("test", target("get", "/api/v1/namespaces/"+name)), "0")
-	if err != nil {
-		return nil, false, err
-	}
-	o, err := r.Type.Decode(r.Item)
-	if err != nil {
-		return nil, false, err
-	}
-	return o.(*corev1.Namespace), true, nil
+	return l.namespace(ctx, name, "0")
 }
