@@ -69,6 +69,14 @@ func (a *Attributes) SeenNamespace() *corev1.Namespace {
 	return a.namespace
 }
 
+// NamespaceOf returns the namespace of the request: of a create as it was seen, and from what is given otherwise.
+func (a *Attributes) NamespaceOf(ctx context.Context, from Namespaces) (*corev1.Namespace, bool, error) {
+	if ns := a.SeenNamespace(); ns != nil {
+		return ns, true, nil
+	}
+	return from.Namespace(ctx, a.Namespace)
+}
+
 // Mutator changes objects.
 type Mutator interface {
 	// Mutate changes a.Object in place, or refuses with an [*api.Error].

@@ -135,12 +135,9 @@ func (p Policies) review(ctx context.Context, a *Attributes) (r *policies.Review
 		User: a.Permit.User(), DryRun: a.DryRun, Object: document(a.Object), OldObject: document(a.OldObject),
 	}
 	if a.Namespace != "" && p.Namespaces != nil && p.Engine.SelectsNamespaces() {
-		ns := a.SeenNamespace()
-		found := ns != nil
-		if !found {
-			if ns, found, err = p.Namespaces.Namespace(ctx, a.Namespace); err != nil {
-				return nil, nil, err
-			}
+		ns, found, err := a.NamespaceOf(ctx, p.Namespaces)
+		if err != nil {
+			return nil, nil, err
 		}
 		if found {
 			r.NamespaceLabels = map[string]string{}

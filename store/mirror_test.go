@@ -42,7 +42,9 @@ func (g *gatedKV) Get(ctx context.Context, _ string, _ ...clientv3.OpOption) (*c
 	}
 }
 
-func TestFreshSharesChecks(t *testing.T) {
+// gatedMirror is a mirror that has come up to etcd, the client it uses, and what to give this client instead of etcd.
+func gatedMirror(t *testing.T) (*clientv3.Client, *store.Mirror, *gatedKV) {
+	t.Helper()
 	client := startEmbedded(t).Client()
 	mirror, _ := newMirror(store.NewEtcd(client, prefix))
 	run(t, mirror)
@@ -50,8 +52,13 @@ func TestFreshSharesChecks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return client, mirror, &gatedKV{answer: answer}
+}
+
+func TestFreshSharesChecks(t *testing.T) {
+	client, mirror, gated := gatedMirror(t)
 	synctest.Test(t, func(t *testing.T) {
-		gated := &gatedKV{answer: answer, gate: make(chan struct{})}
+		gated.gate = make(chan struct{}) // of the bubble
 		client.KV = gated
 		ctx, cancel := context.WithCancel(t.Context())
 		gaveUp := make(chan error, 1)
@@ -86,15 +93,9 @@ func TestFreshSharesChecks(t *testing.T) {
 }
 
 func TestWithinAsksOnlyAfterTheLag(t *testing.T) {
-	client := startEmbedded(t).Client()
-	mirror, _ := newMirror(store.NewEtcd(client, prefix))
-	run(t, mirror)
-	answer, err := client.Get(t.Context(), prefix)
-	if err != nil {
-		t.Fatal(err)
-	}
+	client, mirror, gated := gatedMirror(t)
 	synctest.Test(t, func(t *testing.T) {
-		gated := &gatedKV{answer: answer, gate: make(chan struct{})}
+		gated.gate = make(chan struct{}) // of the bubble
 		close(gated.gate)
 		client.KV = gated
 		for i, step := range []struct {

@@ -130,11 +130,7 @@ func (p *Plugin) exempt(a *admission.Attributes) bool {
 
 // levels are those of the object's namespace. faults are labels that cannot be read, for which the strictest reading counts.
 func (p *Plugin) levels(ctx context.Context, a *admission.Attributes) (levels psapi.Policy, faults, err error) {
-	ns := a.SeenNamespace()
-	found := ns != nil
-	if !found {
-		ns, found, err = p.namespaces.Namespace(ctx, a.Namespace)
-	}
+	ns, found, err := a.NamespaceOf(ctx, p.namespaces)
 	if err == nil && !found {
 		err = fmt.Errorf("namespace %q not found", a.Namespace)
 	}

@@ -70,23 +70,24 @@ func (f *finder) get(ctx context.Context, why string, info api.RequestInfo, vers
 	return nil, false, nil
 }
 
+// as gives what get has returned its type.
+func as[T resource.Object](o resource.Object, found bool, err error) (T, bool, error) {
+	if err != nil || !found {
+		var none T
+		return none, false, err
+	}
+	return o.(T), true, nil
+}
+
 // Namespace implements admission.Namespaces. The read is consistent: with several servers, one that has not heard of a deletion
 // must not create in what is gone.
 func (f *finder) Namespace(ctx context.Context, name string) (*corev1.Namespace, bool, error) {
-	o, found, err := f.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name}, "")
-	if err != nil || !found {
-		return nil, false, err
-	}
-	return o.(*corev1.Namespace), true, nil
+	return as[*corev1.Namespace](f.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name}, ""))
 }
 
 // Pod implements serviceaccount.Pods with a consistent read.
 func (f *finder) Pod(ctx context.Context, namespace, name string) (*corev1.Pod, bool, error) {
-	o, found, err := f.get(ctx, "token request", api.RequestInfo{Resource: "pods", Namespace: namespace, Name: name}, "")
-	if err != nil || !found {
-		return nil, false, err
-	}
-	return o.(*corev1.Pod), true, nil
+	return as[*corev1.Pod](f.get(ctx, "token request", api.RequestInfo{Resource: "pods", Namespace: namespace, Name: name}, ""))
 }
 
 // Lookup implements serviceaccount.Objects.
@@ -111,20 +112,12 @@ func (f *finder) Lookup(ctx context.Context, kind, namespace, name string) (stri
 // Secret implements bootstrap.Secrets and serviceaccount.LegacyObjects. It takes what the cache has: who makes tokens up must not
 // cost etcd a question each.
 func (f *finder) Secret(ctx context.Context, namespace, name string) (*corev1.Secret, bool, error) {
-	o, found, err := f.get(ctx, "token check", api.RequestInfo{Resource: "secrets", Namespace: namespace, Name: name}, "0")
-	if err != nil || !found {
-		return nil, false, err
-	}
-	return o.(*corev1.Secret), true, nil
+	return as[*corev1.Secret](f.get(ctx, "token check", api.RequestInfo{Resource: "secrets", Namespace: namespace, Name: name}, "0"))
 }
 
 // ServiceAccount implements serviceaccount.LegacyObjects with what the cache has.
 func (f *finder) ServiceAccount(ctx context.Context, namespace, name string) (*corev1.ServiceAccount, bool, error) {
-	o, found, err := f.get(ctx, "token check", api.RequestInfo{Resource: "serviceaccounts", Namespace: namespace, Name: name}, "0")
-	if err != nil || !found {
-		return nil, false, err
-	}
-	return o.(*corev1.ServiceAccount), true, nil
+	return as[*corev1.ServiceAccount](f.get(ctx, "token check", api.RequestInfo{Resource: "serviceaccounts", Namespace: namespace, Name: name}, "0"))
 }
 
 // tokenReviewer answers TokenReviews from the chain that authenticates requests.

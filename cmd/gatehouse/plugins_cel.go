@@ -199,11 +199,7 @@ func (n settledNamespaces) Namespace(ctx context.Context, name string) (*corev1.
 	if err := n.finder.service.Settled(ctx); err != nil {
 		return nil, false, err
 	}
-	o, found, err := n.finder.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name}, "0")
-	if err != nil || !found {
-		return nil, false, err
-	}
-	return o.(*corev1.Namespace), true, nil
+	return as[*corev1.Namespace](n.finder.get(ctx, "namespace lifecycle", api.RequestInfo{Resource: "namespaces", Name: name, Namespace: name}, "0"))
 }
 
 // cachedNamespaces implements admission.Namespaces for labels, which need not be those of this very moment.

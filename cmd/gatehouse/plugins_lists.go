@@ -102,12 +102,7 @@ func listOf[T resource.Object](l *lister, namespace string) ([]T, error) {
 
 // one reads an object by name: from the cache, and live if the cache has none.
 func one[T resource.Object](ctx context.Context, f *finder, group, plural, namespace, name string) (T, bool, error) {
-	o, found, err := f.get(ctx, "admission", api.RequestInfo{Group: group, Resource: plural, Namespace: namespace, Name: name}, "0", "")
-	if err != nil || !found {
-		var none T
-		return none, false, err
-	}
-	return o.(T), true, nil
+	return as[T](f.get(ctx, "admission", api.RequestInfo{Group: group, Resource: plural, Namespace: namespace, Name: name}, "0", ""))
 }
 
 // priorityClasses implements admission.PriorityClasses.
